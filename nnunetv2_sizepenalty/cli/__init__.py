@@ -1,0 +1,1 @@
+"""`nnUNetv2_sizepenalty SUBCOMMAND`: one thin module per subcommand, each with `add_arguments` and `run`."""

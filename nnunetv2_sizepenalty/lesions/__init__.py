@@ -1,0 +1,20 @@
+"""What a lesion is: connected components, and sizes in voxels, mm^3 and mL. Imports numpy, scipy and cc3d alone."""
+
+from nnunetv2_sizepenalty.lesions.components import (
+    component_voxels,
+    default_connectivity,
+    label_components,
+    remove_small_components,
+)
+from nnunetv2_sizepenalty.lesions.sizes import SizeBins, voxel_volume_mm3, voxels_from_ml, voxels_to_ml
+
+__all__ = [
+    "SizeBins",
+    "component_voxels",
+    "default_connectivity",
+    "label_components",
+    "remove_small_components",
+    "voxel_volume_mm3",
+    "voxels_from_ml",
+    "voxels_to_ml",
+]
