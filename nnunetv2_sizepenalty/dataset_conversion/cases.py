@@ -46,8 +46,8 @@ def find_by_patterns(adc: str, dwi: str, labels: str | None = None) -> list[Case
     """Cases of one pattern, folder or file for each role.
 
     A pattern: the case is what its wildcards matched, joined by `_`; a match that another holds too is dropped, so
-    that `data/*/*_adc.nii.gz` gives `p01_day2` for `data/p01/p01_day2_adc.nii.gz`. A folder: the case is the file's name without
-    its suffix and without a word for its role at the end (`ROLE_WORDS`, after `_` or `-`).
+    that `data/*/*_adc.nii.gz` gives `p01_day2` for `data/p01/p01_day2_adc.nii.gz`. A folder: the case is a file's
+    name without its suffix and without a word for its role at the end (`ROLE_WORDS`, after `_` or `-`).
 
     Args:
         labels: None for cases without a reference.

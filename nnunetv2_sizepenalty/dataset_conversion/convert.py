@@ -77,14 +77,19 @@ def convert_images(
     """Writes `CASE_0000.nii.gz`, `_0001` and `_0002`, as `nnUNetv2_predict` reads them, to a new folder.
 
     Raises:
-        UserError: a case is refused (nothing is written), or the folder exists and `overwrite` is off.
+        UserError: a case is refused (nothing is written), or the folder exists and `overwrite` is off or it holds
+            other files than these.
     """
     folder = Path(folder)
-    try:
-        with atomic_folder(folder, overwrite=overwrite) as temporary:
-            _convert_all(cases, temporary, None, channels, processes)
-    except FileExistsError:
-        raise UserError(f"{folder} exists; choose another folder or replace it with --overwrite") from None
+    _require_sources_outside(cases, folder)
+    if folder.exists():
+        ours = re.compile(rf".+_\d{{4}}{re.escape(FILE_ENDING)}")
+        if not folder.is_dir() or not all(ours.fullmatch(path.name) for path in folder.iterdir()):
+            raise UserError(f"{folder} holds other files than converted images; choose another folder")
+        if any(folder.iterdir()) and not overwrite:
+            raise UserError(f"{folder} exists; choose another folder or replace it with --overwrite")
+    with atomic_folder(folder, overwrite=overwrite) as temporary:
+        _convert_all(cases, temporary, None, channels, processes)
     return folder
 
 
@@ -109,6 +114,7 @@ def convert_dataset(
     from nnunetv2.dataset_conversion.generate_dataset_json import generate_dataset_json
 
     folder = dataset_folder(dataset_id, name, overwrite=overwrite)
+    _require_sources_outside(cases, folder)
     labelled = [case for case in cases if case.label is not None]
     unlabelled = [case for case in cases if case.label is None]
     names = ["ADC", "DWI"] if channels.plain else ["noNorm"] * len(CHANNELS)
@@ -161,6 +167,13 @@ def dataset_folder(dataset_id: int, name: str, *, overwrite: bool) -> Path:
     return Path(nnUNet_raw) / dataset
 
 
+def _require_sources_outside(cases: Sequence[Case], folder: Path) -> None:
+    """Replacing the folder would delete what is to be converted."""
+    inside = next((case for case in cases if folder.resolve() in case.adc.resolve().parents), None)
+    if inside:
+        raise UserError(f"case {inside.name}: {inside.adc} lies in {folder}, which would be replaced; write elsewhere")
+
+
 def _convert_all(cases: Sequence[Case], images: Path, labels: Path | None, channels: Channels, processes: int) -> None:
     work = partial(_convert_case, images=images, labels=labels, channels=channels)
     results = map_cases(work, cases, processes=processes, description="Converting")
@@ -179,6 +192,7 @@ def _convert_all(cases: Sequence[Case], images: Path, labels: Path | None, chann
 
 
 def _convert_case(case: Case, images: Path, labels: Path | None, channels: Channels) -> Converted:
+    """Writes one case; `labels` is None where no mask is asked for."""
     try:
         adc, dwi = read_volume(case.adc, "ADC"), read_volume(case.dwi, "DWI")
         require_same_grid(dwi, "DWI", adc, "ADC")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import SimpleITK as sitk
 
@@ -25,10 +26,16 @@ def read_volume(path: Path, role: str) -> sitk.Image:
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         dimensions = image.GetDimension() + (image.GetNumberOfComponentsPerPixel() > 1)
         raise ValueError(f"{role} {path} is {dimensions}D, expected one 3D volume")
-    values = sitk.GetArrayViewFromImage(image)
-    if not np.isfinite(values).all():
+    if not _is_finite(image, path):
         raise ValueError(f"{role} {path} holds NaN or infinite values; replace them first")
     return image
+
+
+def _is_finite(image: sitk.Image, path: Path) -> bool:
+    if path.name.endswith((".nii", ".nii.gz")):
+        # ITK's NIfTI reader silently turns NaN and infinite values into 0.
+        return bool(np.isfinite(np.asanyarray(nibabel.load(path).dataobj)).all())
+    return bool(np.isfinite(sitk.GetArrayViewFromImage(image)).all())
 
 
 def require_contrast(image: sitk.Image, role: str) -> None:
