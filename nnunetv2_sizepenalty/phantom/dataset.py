@@ -1,0 +1,138 @@
+"""Writes phantom cases as files in ISLES 2022's BIDS layout, with the truth beside them."""
+
+import gzip
+import json
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from nnunetv2_sizepenalty import __version__
+from nnunetv2_sizepenalty.atomic import atomic_folder
+from nnunetv2_sizepenalty.phantom.case import PhantomCase, generate_case
+from nnunetv2_sizepenalty.phantom.findings import Finding
+from nnunetv2_sizepenalty.phantom.grid import Grid
+
+LESION_COLUMNS = (
+    "case",
+    "kind",
+    "volume_ml",
+    "labelled_ml",
+    "x_mm",
+    "y_mm",
+    "z_mm",
+    "adc_factor",
+    "dwi_factor",
+    "age",
+)
+
+
+def case_name(index: int) -> str:
+    """ISLES's name of case `index`, sub-strokecase0007."""
+    return f"sub-strokecase{index:04d}"
+
+
+def case_files(name: str) -> dict[str, str]:
+    """Paths of one case's images by role (adc, dwi, msk), relative to the dataset's folder."""
+    return {
+        role: f"{folder}/{name}/ses-0001/{name}_ses-0001_{role}.nii.gz"
+        for role, folder in (("adc", "rawdata"), ("dwi", "rawdata"), ("msk", "derivatives"))
+    }
+
+
+def write_dataset(
+    folder: str | Path,
+    cases: int,
+    seed: int = 0,
+    shape: Sequence[int] | None = None,
+    spacing_mm: Sequence[float] | None = None,
+    *,
+    first_case: int = 1,
+    processes: int = 1,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> None:
+    """Writes cases `first_case` to `first_case + cases - 1` of the series `seed` into a new folder.
+
+    `phantom.json` says what the folder was made of, `lesions.csv` holds a row for each lesion and distractor. The same
+    arguments give the same bytes, whatever the number of processes. Shape, spacing and errors as in `generate_case`.
+
+    Raises:
+        FileExistsError: `folder` holds something and `overwrite` is off; nothing was written.
+    """
+    grid = Grid.centred(shape, spacing_mm)
+    indices = range(first_case, first_case + cases)
+    with atomic_folder(folder, overwrite=overwrite) as temporary:
+        jobs = [(temporary, seed, index, grid.shape, grid.spacing_mm) for index in indices]
+        with tqdm(total=cases, desc="phantom", unit="case", disable=not progress) as bar:
+            records = {}
+            for record in _run(jobs, min(processes, cases)):
+                records[record["case"]] = record
+                bar.update()
+        records = [records[case_name(index)] for index in indices]
+        lesions = pd.DataFrame([row for r in records for row in r.pop("findings")], columns=list(LESION_COLUMNS))
+        lesions.to_csv(temporary / "lesions.csv", index=False, float_format="%.5g", lineterminator="\n")
+        about = {
+            "generator": f"nnunetv2_sizepenalty {__version__}",
+            "seed": seed,
+            "shape_zyx": grid.shape,
+            "spacing_mm_zyx": grid.spacing_mm,
+            "adc_unit": "1e-3 mm^2/s",
+            "b_value_s_mm2": 1000,
+            "cases": records,
+        }
+        (temporary / "phantom.json").write_text(json.dumps(about, indent=2) + "\n")
+
+
+def _run(jobs: list[tuple], processes: int):
+    """Yields the records of the jobs as they finish."""
+    if processes <= 1:
+        yield from (_write_case(*job) for job in jobs)
+        return
+    # Spawned, since forking a process that holds torch's or nnU-Net's threads can hang.
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = [pool.submit(_write_case, *job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _write_case(folder: Path, seed: int, index: int, shape: tuple, spacing_mm: tuple) -> dict:
+    """Writes one case's images; returns what phantom.json and lesions.csv say of it."""
+    case = generate_case(seed, index, shape, spacing_mm)
+    name = case_name(index)
+    for role, path in case_files(name).items():
+        array = {"adc": case.adc, "dwi": case.dwi, "msk": case.mask}[role]
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(_nifti_bytes(array, case.affine))
+    return {
+        "case": name,
+        "index": index,
+        "age": case.age,
+        "lesions": len(case.lesions),
+        "lesion_ml": round(sum(f.labelled_ml for f in case.lesions), 5),
+        "distractors": len(case.findings) - len(case.lesions),
+        "findings": [_row(name, case, finding) for finding in case.findings],
+    }
+
+
+def _row(name: str, case: PhantomCase, finding: Finding) -> tuple:
+    age = case.age if finding.kind == "lesion" else ""
+    factors = (finding.adc_factor, finding.dwi_factor, age)
+    return (name, finding.kind, finding.volume_ml, finding.labelled_ml, *finding.centre_mm, *factors)
+
+
+def _nifti_bytes(array: np.ndarray, affine: np.ndarray) -> bytes:
+    """A .nii.gz file of a (z, y, x) array; no time stamp, so the same array gives the same bytes."""
+    image = nib.Nifti1Image(array.transpose(2, 1, 0), affine)
+    image.header.set_xyzt_units("mm")
+    image.set_qform(affine, 1)
+    image.set_sform(affine, 1)
+    return gzip.compress(image.to_bytes(), compresslevel=5, mtime=0)

@@ -1,0 +1,150 @@
+"""One person's brain out of a template: pose, warps, wide or narrow ventricles, folds of the cortex."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from nnunetv2_sizepenalty.phantom.anatomy import Anatomy, TissueMaps
+from nnunetv2_sizepenalty.phantom.fields import SmoothField
+from nnunetv2_sizepenalty.phantom.grid import CENTRE_MM, Grid
+from nnunetv2_sizepenalty.phantom.parameters import AnatomyVariation
+
+# Where the lateral ventricles' bodies meet, (x, y, z): the centre that they widen from.
+_VENTRICLE_CENTRE_MM = np.array([0.0, -12.0, 14.0])
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A brain on a grid.
+
+    Attributes:
+        grid: the voxels.
+        points_mm: (3, z, y, x) float32, where each voxel lies in the template (x, y, z).
+        maps: tissue without the folds' CSF.
+        groove: fraction of each voxel that sulci fill with CSF, float32 in [0, 1].
+        brain: what skull stripping leaves, bool.
+        ventricle_mm: distance to the ventricles in mm.
+    """
+
+    grid: Grid
+    points_mm: np.ndarray
+    maps: TissueMaps
+    groove: np.ndarray
+    brain: np.ndarray
+    ventricle_mm: np.ndarray
+
+    def csf(self, closed: np.ndarray | float = 0.0) -> np.ndarray:
+        """Fraction of CSF, with the sulci closed by swelling where `closed` is 1."""
+        return np.clip(np.maximum(self.maps.csf, self.groove * (1 - closed)), 0, 1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Grid to template, drawn once a case: points -> matrix (points - centre) + centre + smooth displacement."""
+
+    matrix: np.ndarray
+    shift_mm: np.ndarray
+    warps: tuple[tuple[float, tuple[SmoothField, SmoothField, SmoothField]], ...]
+    widening: float
+    widening_reach_mm: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, variation: AnatomyVariation) -> "Pose":
+        mean, sd = variation.scale_mean_sd
+        scale = np.diag(1 / np.clip(rng.normal(mean, sd, 3), mean - 2.2 * sd, mean + 2.2 * sd))
+        rotation = Rotation.from_euler("xyz", rng.normal(0, variation.rotation_sd_deg, 3), degrees=True).as_matrix()
+        shear = np.eye(3) + np.triu(rng.normal(0, variation.shear_sd, (3, 3)), 1)
+        shift = rng.normal(0, variation.shift_sd_mm, 3)
+        warps = tuple(
+            (sd_mm, tuple(SmoothField(rng, knot_mm=knot_mm, centre_mm=CENTRE_MM) for _ in range(3)))
+            for knot_mm, sd_mm in variation.warps_mm
+        )
+        widening = rng.uniform(*variation.ventricle_widening)
+        return cls(scale @ shear @ rotation, shift, warps, widening, variation.ventricle_reach_mm)
+
+    def template_points(self, grid: Grid) -> np.ndarray:
+        """(3, z, y, x) template coordinates of the grid's voxels, float32."""
+        z, y, x = grid.axes_mm
+        centre = np.asarray(CENTRE_MM)
+        relative = [a - c - s for a, c, s in zip((x, y, z), centre, self.shift_mm, strict=True)]
+        points = np.empty((3, *grid.shape), np.float32)
+        for i in range(3):
+            m = self.matrix[i]
+            points[i] = (
+                (m[2] * relative[2])[:, None, None]
+                + (m[1] * relative[1])[None, :, None]
+                + (m[0] * relative[0] + centre[i])[None, None, :]
+            )
+            for sd_mm, fields in self.warps:
+                points[i] += np.float32(sd_mm) * fields[i].on_axes(z, y, x)
+        # Looking up nearer to the centre makes the ventricles wider.
+        offset = points - _VENTRICLE_CENTRE_MM[:, None, None, None].astype(np.float32)
+        near = np.exp(-(offset**2).sum(0) / np.float32(2 * self.widening_reach_mm**2))
+        return points - offset * (np.float32(self.widening / (1 + self.widening)) * near)
+
+
+def brain_box(anatomy: Anatomy, pose: Pose, grid: Grid, margin_mm: float = 8.0) -> tuple[slice, slice, slice]:
+    """The part of the grid that holds the brain, from a coarse look at it."""
+    steps = tuple(max(1, round(6.0 / s)) for s in grid.spacing_mm)
+    axes = grid.axes_mm
+    coarse = Grid(
+        tuple(len(a[::n]) for a, n in zip(axes, steps, strict=True)),
+        tuple(s * n for s, n in zip(grid.spacing_mm, steps, strict=True)),
+        grid.first_mm,
+    )
+    brain = anatomy.maps(pose.template_points(coarse)).brain > 0
+    slices = []
+    for found, n, size, spacing in zip(np.nonzero(brain), steps, grid.shape, grid.spacing_mm, strict=True):
+        margin = n + int(np.ceil(margin_mm / spacing))
+        slices.append(slice(max(0, int(found.min()) * n - margin), min(size, int(found.max()) * n + margin + 1)))
+    return tuple(slices)
+
+
+def make_subject(
+    anatomy: Anatomy, pose: Pose, grid: Grid, rng: np.random.Generator, variation: AnatomyVariation
+) -> Subject:
+    """Tissue of one person on a grid."""
+    points = pose.template_points(grid)
+    template = anatomy.maps(points)
+    brain = template.brain > 0.5
+    depth = ndimage.distance_transform_edt(brain, sampling=grid.spacing_mm).astype(np.float32)
+    groove, ribbon = _folds(points, depth, grid, rng, variation)
+    noise = SmoothField(rng, variation.border_noise_mm, centre_mm=CENTRE_MM).on_axes(*grid.axes_mm)
+    tissue = template.white + template.grey
+    # In the depth of a fold lies cortex, whatever the template's average says.
+    difference = (template.grey - template.white) / np.maximum(tissue, 1e-3) + 1.6 * ribbon
+    difference += np.float32(variation.border_noise_sd) * noise
+    grey = tissue / (1 + np.exp(-np.float32(variation.sharpness) * difference))
+    maps = TissueMaps(white=tissue - grey, grey=grey, brain=template.brain)
+    ventricle = (template.csf > 0.5) & (depth > 22) & (np.abs(points[0]) < 42)
+    ventricle_mm = ndimage.distance_transform_edt(~ventricle, sampling=grid.spacing_mm).astype(np.float32)
+    return Subject(grid, points, maps, groove, brain, ventricle_mm)
+
+
+def posterior_fossa(points_mm: np.ndarray) -> np.ndarray:
+    """True for cerebellum and brain stem, by template coordinates."""
+    return (
+        (points_mm[2] < -16)
+        & (points_mm[1] < -14)
+        & (np.abs(points_mm[0]) < 52)
+        & (points_mm[2] < -20 - 0.25 * (points_mm[1] + 50))
+    )
+
+
+def _folds(
+    points: np.ndarray, depth: np.ndarray, grid: Grid, rng: np.random.Generator, variation: AnatomyVariation
+) -> tuple[np.ndarray, np.ndarray]:
+    """CSF fraction of the grooves, and how much a voxel belongs to the cortex along them."""
+    smoothing = variation.groove_field_mm
+    field = SmoothField(rng, smoothing, centre_mm=CENTRE_MM).on_axes(*grid.axes_mm)
+    # Distance to the zero level set: |field| over its root mean square gradient.
+    sheet_mm = np.abs(field) * np.float32(smoothing * np.sqrt(2 / 3))
+    reach = np.clip(1 - depth / np.float32(variation.groove_depth_mm), 0, 1)
+    amount = np.sqrt(reach) * np.where(posterior_fossa(points), np.float32(variation.cerebellar_folding), 1)
+    half_width = np.float32(rng.uniform(*variation.groove_half_width_mm)) * amount
+    voxel = np.float32(np.prod(grid.spacing_mm) ** (1 / 3))
+    groove = np.clip((half_width - sheet_mm) / voxel + 0.5, 0, np.minimum(1, 2 * half_width / voxel))
+    ribbon = np.clip((np.float32(variation.ribbon_mm) - sheet_mm) / 2 + 0.5, 0, 1) * np.clip(3 * reach, 0, 1)
+    return groove.astype(np.float32), (ribbon * (amount > 0.5)).astype(np.float32)

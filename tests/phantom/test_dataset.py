@@ -1,0 +1,134 @@
+"""The phantom command: ISLES's layout, the same bytes for the same seed, one line for bad input."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from nnunetv2_sizepenalty.cli.main import main
+from nnunetv2_sizepenalty.phantom.dataset import case_files, case_name, write_dataset
+
+SMALL = ["--shape", "36", "44", "40", "--spacing", "4", "4.5", "4.5"]
+GRID = {"shape": (36, 44, 40), "spacing_mm": (4, 4.5, 4.5), "progress": False}
+
+
+def digests(folder):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("phantom") / "data"
+    assert main(["phantom", "-o", str(folder), "--cases", "3", "--seed", "5", *SMALL]) == 0
+    return folder
+
+
+@pytest.mark.skipif("SIZEPENALTY_REAL_DATA" not in os.environ, reason="SIZEPENALTY_REAL_DATA is not set")
+def test_files_bear_isles_names():
+    real = Path(os.environ["SIZEPENALTY_REAL_DATA"], "isles22")
+    names = sorted(str(path.relative_to(real)) for path in real.rglob("*.nii.gz"))
+    assert sorted(case_files("sub-strokecase0009").values()) == names
+
+
+def test_the_layout(dataset):
+    expected = {path for i in (1, 2, 3) for path in case_files(case_name(i)).values()}
+    assert set(digests(dataset)) == expected | {"phantom.json", "lesions.csv"}
+    assert (
+        case_files(case_name(2))["dwi"] == "rawdata/sub-strokecase0002/ses-0001/sub-strokecase0002_ses-0001_dwi.nii.gz"
+    )
+    assert case_files(case_name(2))["msk"].startswith("derivatives/sub-strokecase0002/ses-0001/")
+
+
+def test_images_share_a_millimetre_grid_in_the_order_that_was_asked_for(dataset):
+    images = {role: nib.load(dataset / path) for role, path in case_files(case_name(1)).items()}
+    for image in images.values():
+        assert image.shape == (40, 44, 36)
+        assert image.header.get_zooms() == pytest.approx((4.5, 4.5, 4))
+        assert image.header.get_xyzt_units()[0] == "mm"
+        assert nib.aff2axcodes(image.affine) == ("L", "A", "S")
+        assert np.array_equal(image.affine, images["adc"].affine)
+    assert images["msk"].get_data_dtype() == np.uint8
+
+
+def test_the_truth_beside_the_images_agrees_with_the_masks(dataset):
+    lesions = pd.read_csv(dataset / "lesions.csv")
+    about = json.loads((dataset / "phantom.json").read_text())
+    assert [c["case"] for c in about["cases"]] == [case_name(i) for i in (1, 2, 3)]
+    for record in about["cases"]:
+        mask = nib.load(dataset / case_files(record["case"])["msk"])
+        volume_ml = mask.get_fdata().sum() * 4 * 4.5 * 4.5 / 1000
+        rows = lesions[(lesions.case == record["case"]) & (lesions.kind == "lesion")]
+        assert rows.labelled_ml.sum() == pytest.approx(volume_ml, rel=1e-3)
+        assert len(rows) == record["lesions"]
+        inverse = np.linalg.inv(mask.affine)
+        for row in rows[rows.volume_ml > 3].itertuples():
+            voxel = inverse @ [row.x_mm, row.y_mm, row.z_mm, 1]
+            near = tuple(slice(int(v) - 2, int(v) + 4) for v in voxel[:3])
+            assert mask.get_fdata()[near].any()
+
+
+def test_same_seed_same_bytes_whatever_the_processes(dataset, tmp_path):
+    write_dataset(tmp_path / "again", 3, 5, processes=2, **GRID)
+    assert digests(tmp_path / "again") == digests(dataset)
+
+
+def test_a_case_depends_on_seed_and_number_alone(dataset, tmp_path):
+    write_dataset(tmp_path / "one", 1, 5, first_case=3, **GRID)
+    one, whole = digests(tmp_path / "one"), digests(dataset)
+    assert all(one[path] == whole[path] for path in case_files(case_name(3)).values())
+
+
+def test_other_seeds_and_numbers_give_other_images(dataset, tmp_path):
+    write_dataset(tmp_path / "other", 1, 6, **GRID)
+    adc = case_files(case_name(1))["adc"]
+    found = {digests(tmp_path / "other")[adc], *(digests(dataset)[case_files(case_name(i))["adc"]] for i in (1, 2, 3))}
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--shape", "48", "64"], "three whole numbers"),
+        (["--shape", "4", "64", "64"], "too small"),
+        (["--shape", "32", "32", "32", "--spacing", "2", "2", "2"], "at least 100 150 120 mm"),
+        (["--spacing", "2", "0", "2"], "positive"),
+        (["--spacing", "2", "2", "nan"], "positive"),
+        (["--spacing", "2", "-2", "2"], "positive"),
+        (["--spacing", "2"], "three"),
+        (["--cases", "0"], "--cases 0"),
+        (["--seed", "-1"], "--seed -1"),
+        (["--processes", "0"], "--processes 0"),
+    ],
+    ids=" ".join,
+)
+def test_bad_input_is_one_line_and_writes_nothing(arguments, words, tmp_path, capfd):
+    assert main(["phantom", "-o", str(tmp_path / "new"), *arguments]) == 2
+    error = capfd.readouterr().err
+    assert error.count("\n") == 1
+    assert words in error
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_in_use_is_kept_unless_overwritten(tmp_path, capfd):
+    folder = tmp_path / "used"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("keep")
+    arguments = ["phantom", "-o", str(folder), "--cases", "1", *SMALL]
+    assert main(arguments) == 2
+    error = capfd.readouterr().err
+    assert "--overwrite" in error
+    assert error.count("\n") == 1
+    assert [p.name for p in folder.iterdir()] == ["mine.txt"]
+    assert main([*arguments, "--overwrite"]) == 0
+    assert not (folder / "mine.txt").exists()
+    assert (folder / "lesions.csv").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["used"]
