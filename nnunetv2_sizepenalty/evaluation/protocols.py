@@ -1,44 +1,55 @@
 """Rules of an evaluation as a whole: what counts as a lesion, as detected and as matched."""
 
+import math
 from dataclasses import dataclass
 
-METRICS_OF_RULES = ("overlap", "iou", "dice")
+RULES = ("overlap", "iou", "dice", "matched")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """When two lesions belong together: `overlap` is one common voxel, else `metric` is at least `threshold`."""
+    """When two lesions belong together: a common voxel (`overlap`), `iou` or `dice` of at least `threshold`, or, for
+    detection alone, being each other's one-to-one match (`matched`)."""
 
     metric: str = "overlap"
     threshold: float = 0.0
 
     def __post_init__(self):
-        if self.metric not in METRICS_OF_RULES:
-            raise ValueError(f"a rule is one of {', '.join(METRICS_OF_RULES)}, got {self.metric!r}")
-        if not 0 <= self.threshold <= 1 or (self.threshold == 0) != (self.metric == "overlap"):
-            raise ValueError(f"the threshold of {self.metric} lies above 0 and at most at 1, got {self.threshold}")
+        if self.metric not in RULES:
+            raise ValueError(f"a rule is one of {', '.join(RULES)}, got {self.metric!r}")
+        scored = self.metric in ("iou", "dice")
+        if scored != (0 < self.threshold <= 1):
+            raise ValueError(f"{self.metric} takes {'a threshold in (0, 1]' if scored else 'no threshold'}")
 
     @classmethod
     def parse(cls, text: str) -> "Rule":
-        """The rule written as "overlap", "iou:0.5" or "dice:0.1"; ValueError for anything else."""
+        """The rule written as "overlap", "iou:0.5", "dice:0.1" or "matched"; ValueError for anything else."""
         metric, _, threshold = text.partition(":")
         try:
             return cls(metric, float(threshold or 0))
         except ValueError as error:
-            raise ValueError(f"{text!r} is no rule ({error}); write overlap, iou:0.5 or dice:0.1") from None
+            raise ValueError(f"{text!r} is no rule ({error}); write overlap, iou:0.5, dice:0.1 or matched") from None
 
     def __str__(self) -> str:
-        return (
-            "any overlap" if self.metric == "overlap" else f"{self.metric.replace('iou', 'IoU')} >= {self.threshold:g}"
-        )
+        if self.metric == "overlap":
+            return "any overlap"
+        if self.metric == "matched":
+            return "one-to-one match"
+        return f"{self.metric.replace('iou', 'IoU').replace('dice', 'Dice')} >= {self.threshold:g}"
 
 
 @dataclass(frozen=True)
 class Protocol:
     """One set of rules; `description` goes into every table's caption.
 
-    `connectivity` None is `lesions.default_connectivity` (18, and 8 in 2D). `min_voxels` and `min_mm3` remove smaller
-    predicted components before anything is computed (of the reference too with `filter_reference`).
+    connectivity: None is `lesions.default_connectivity` (18, and 8 in 2D).
+    min_voxels, min_mm3: smaller predicted components are removed before anything is computed (of the reference too
+        with `filter_reference`).
+    nsd_mm: tolerance of the NSD.
+    both_empty: Dice and lesion F1 of a case where both masks are empty.
+    dilation: reference lesions that touch after that many dilations (18-neighbourhood) are one, and a predicted
+        lesion touches a reference lesion when it reaches into its dilation.
+    lesionwise_above_mm3: also the BraTS lesion-wise columns (`lesionwise.py`), over reference lesions above this size.
     """
 
     name: str = "default"
@@ -49,23 +60,47 @@ class Protocol:
     detection: Rule = Rule()
     matching: Rule = Rule("iou", 0.5)
     nsd_mm: float = 1.0
+    both_empty: float = math.nan
+    dilation: int = 0
+    lesionwise_above_mm3: float | None = None
+
+    def __post_init__(self):
+        if self.matching.metric not in ("iou", "dice"):
+            raise ValueError(f"matching needs iou:T or dice:T, got {self.matching.metric}")
+        if self.nsd_mm < 0 or self.min_voxels < 0 or self.min_mm3 < 0:
+            raise ValueError("sizes and tolerances are not negative")
 
     @property
     def description(self) -> str:
-        """One line, such as "thesis: 18-connectivity, predictions under 5 voxels removed, ..."."""
-        smallest = [f"{self.min_voxels:g} voxels"] * (self.min_voxels > 0) + [f"{self.min_mm3:g} mm^3"] * (
-            self.min_mm3 > 0
-        )
+        """One line, such as "thesis: 18 (2D: 8)-connectivity, predictions under 5 voxels removed, ..."."""
+        smallest = [f"{self.min_voxels:g} voxels"] * (self.min_voxels > 0)
+        smallest += [f"{self.min_mm3:g} mm^3"] * (self.min_mm3 > 0)
         whose = "lesions" if self.filter_reference else "predictions"
-        return ", ".join(
-            [
-                f"{self.name}: {self.connectivity or '18 (2D: 8)'}-connectivity",
-                f"{whose} under {' or '.join(smallest)} removed" if smallest else "nothing removed",
-                f"detected: {self.detection}",
-                f"matched: {self.matching}",
-                f"NSD within {self.nsd_mm:g} mm",
-            ]
-        )
+        parts = [
+            f"{self.name}: {self.connectivity or '18 (2D: 8)'}-connectivity",
+            f"{whose} under {' or '.join(smallest)} removed" if smallest else "nothing removed",
+            f"detected: {self.detection}",
+            f"matched: {self.matching}",
+            f"NSD within {self.nsd_mm:g} mm",
+        ]
+        if not math.isnan(self.both_empty):
+            parts.append(f"Dice and lesion F1 of two empty masks: {self.both_empty:g}")
+        if self.dilation:
+            parts.append(f"reference lesions dilated {self.dilation} x for merging and touching")
+        return ", ".join(parts)
 
 
-PROTOCOLS: dict[str, Protocol] = {"default": Protocol(), "thesis": Protocol("thesis", min_voxels=5)}
+PROTOCOLS: dict[str, Protocol] = {
+    p.name: p
+    for p in (
+        Protocol(),
+        # Thesis, sections 4.5 and 4.6.
+        Protocol("thesis", min_voxels=5),
+        # github.com/ezequieldlrosa/isles22, utils/eval_utils.py at 31b7c8c2.
+        Protocol("isles22", connectivity=26, both_empty=1.0),
+        # github.com/ezequieldlrosa/isles26, utils/eval_utils.py at 91965d0c.
+        Protocol("isles26", connectivity=26, detection=Rule("matched"), matching=Rule("iou", 0.25), both_empty=1.0),
+        # github.com/rachitsaluja/BraTS-2023-Metrics, metrics.py at 43c90524, challenge BraTS-MET.
+        Protocol("brats-mets", connectivity=26, both_empty=1.0, dilation=1, lesionwise_above_mm3=2.0),
+    )
+}

@@ -1,0 +1,107 @@
+"""Which predicted lesion belongs to which reference lesion: overlaps, detection, one-to-one matching."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnunetv2_sizepenalty.evaluation.protocols import Rule
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """Every pair of a reference and a predicted lesion with a common voxel, ordered by (prediction, reference).
+
+    reference, prediction: lesion numbers from 1, shape (pairs,). voxels: common voxels, shape (pairs,).
+    reference_voxels, prediction_voxels: sizes of all lesions, shape (n_reference,) and (n_prediction,).
+    """
+
+    reference: np.ndarray
+    prediction: np.ndarray
+    voxels: np.ndarray
+    reference_voxels: np.ndarray
+    prediction_voxels: np.ndarray
+
+    @property
+    def iou(self) -> np.ndarray:
+        """Intersection over union of each pair, shape (pairs,)."""
+        return self.voxels / (self._sum_of_sizes - self.voxels)
+
+    @property
+    def dice(self) -> np.ndarray:
+        """Dice of each pair, shape (pairs,)."""
+        return 2 * self.voxels / self._sum_of_sizes
+
+    @property
+    def _sum_of_sizes(self) -> np.ndarray:
+        return self.reference_voxels[self.reference - 1] + self.prediction_voxels[self.prediction - 1]
+
+
+@dataclass(frozen=True)
+class Detection:
+    """detected: which reference lesions are, shape (n_reference,); false_positive: shape (n_prediction,)."""
+
+    detected: np.ndarray
+    false_positive: np.ndarray
+
+
+@dataclass(frozen=True)
+class Match:
+    """One-to-one pairs in the order of the reference lesions' numbers, and each pair's IoU; shapes (tp,)."""
+
+    reference: np.ndarray
+    prediction: np.ndarray
+    iou: np.ndarray
+
+
+def find_overlaps(
+    reference: np.ndarray, prediction: np.ndarray, reference_voxels: np.ndarray, prediction_voxels: np.ndarray
+) -> Overlaps:
+    """The overlaps of two label arrays of one shape (0 background, lesions 1 to n) whose lesion sizes are known."""
+    both = np.flatnonzero((reference != 0) & (prediction != 0))
+    stride = len(reference_voxels) + 1
+    code = prediction.ravel()[both].astype(np.int64) * stride + reference.ravel()[both]
+    pairs, voxels = np.unique(code, return_counts=True)
+    return Overlaps(pairs % stride, pairs // stride, voxels, reference_voxels, prediction_voxels)
+
+
+def _passes(overlaps: Overlaps, rule: Rule) -> np.ndarray:
+    if rule.metric == "overlap":
+        return np.ones(len(overlaps.voxels), dtype=bool)
+    return getattr(overlaps, rule.metric) >= rule.threshold
+
+
+def detect(overlaps: Overlaps, rule: Rule, match: Match) -> Detection:
+    """A reference lesion is detected when a predicted lesion meets `rule` with it; a predicted lesion that meets it
+    with none is a false positive. Many predicted lesions may detect one, and one may detect many ("matched": the
+    one-to-one pairs of `match` alone count)."""
+    detected = np.zeros(len(overlaps.reference_voxels), dtype=bool)
+    false_positive = np.ones(len(overlaps.prediction_voxels), dtype=bool)
+    if rule.metric == "matched":
+        pairs = match.reference, match.prediction
+    else:
+        passes = _passes(overlaps, rule)
+        pairs = overlaps.reference[passes], overlaps.prediction[passes]
+    detected[pairs[0] - 1] = True
+    false_positive[pairs[1] - 1] = False
+    return Detection(detected, false_positive)
+
+
+def match_one_to_one(overlaps: Overlaps, rule: Rule) -> Match:
+    """Greedy matching: pairs from the best score down, each lesion once (panoptica 2.1.7's NaiveThresholdMatching).
+
+    Equal scores go by the predicted lesion's number, then the reference lesion's.
+    """
+    score, iou = getattr(overlaps, rule.metric), overlaps.iou
+    chosen: list[int] = []
+    taken_reference, taken_prediction = set(), set()
+    for pair in np.argsort(-score, kind="stable"):
+        r, p = int(overlaps.reference[pair]), int(overlaps.prediction[pair])
+        if score[pair] < rule.threshold:
+            break
+        if r in taken_reference or p in taken_prediction:
+            continue
+        taken_reference.add(r)
+        taken_prediction.add(p)
+        chosen.append(int(pair))
+    chosen.sort(key=lambda pair: overlaps.reference[pair])
+    return Match(overlaps.reference[chosen], overlaps.prediction[chosen], iou[chosen])
