@@ -1,0 +1,128 @@
+"""The loss of a combination of letters: its terms from one computation of the volumes, weighted and added."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from nnunetv2_sizepenalty.losses.diagnostics import Record
+from nnunetv2_sizepenalty.losses.letters import term_weights
+from nnunetv2_sizepenalty.losses.size_penalty import SizeTerm, mean_over_lesions
+from nnunetv2_sizepenalty.losses.terms import CROSS_ENTROPY, FOCAL, dice, top_share, tversky
+from nnunetv2_sizepenalty.losses.volumes import Batch
+
+OVERLAP_TERMS = {"D": dice, "T": tversky}
+VOXEL_TERMS = {"F": FOCAL, "C": CROSS_ENTROPY}
+
+
+class CompoundLoss(nn.Module):
+    """Weighted sum of the terms of a combination; made by `build_loss`.
+
+    weights: letter -> weight, read at every call, so a schedule may change it.
+    last: the `Record` of the latest call of `forward`, or None.
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[str, float],
+        *,
+        regions: bool,
+        ignore_label: int | None = None,
+        batch_dice: bool = False,
+        ddp: bool = False,
+        size_term: SizeTerm | None = None,
+    ):
+        super().__init__()
+        self.weights = dict(weights)
+        self.regions = regions
+        self.ignore_label = ignore_label
+        self.batch_dice = batch_dice
+        self.ddp = ddp
+        self.size_term = size_term or SizeTerm()
+        self.last: Record | None = None
+
+    def forward(self, net_output: Tensor, target: Tensor, voxel_ratio: float = 1.0) -> Tensor:
+        """The loss of one scale.
+
+        Args:
+            net_output: logits (B, heads, *spatial) of any floating type.
+            target: with regions (B, heads [+ 1, ignored where 1], *spatial), else labels (B, 1, *spatial).
+            voxel_ratio: voxels of this scale per voxel of full resolution; `DeepSupervision` passes it.
+
+        Raises:
+            ValueError: the shapes do not fit.
+        """
+        terms, self.last = self._evaluate(net_output, target, voxel_ratio)
+        return sum(self.weights[letter] * term for letter, term in terms.items())
+
+    def terms(self, net_output: Tensor, target: Tensor, voxel_ratio: float = 1.0) -> dict[str, Tensor]:
+        """Each term without its weight, with gradient; leaves `last` as it is."""
+        return self._evaluate(net_output, target, voxel_ratio)[0]
+
+    def _evaluate(self, net_output: Tensor, target: Tensor, voxel_ratio: float) -> tuple[dict[str, Tensor], Record]:
+        if "K" in self.weights:
+            # two functions differentiate the logits: their gradients must meet in float32
+            net_output = net_output.to(torch.promote_types(net_output.dtype, torch.float32))
+        batch = Batch.of(net_output, target, self.regions, self.ignore_label)
+        voxel_term = next((VOXEL_TERMS[letter] for letter in self.weights if letter in VOXEL_TERMS), None)
+        volumes, voxels = batch.measure(voxel_term)
+        summed = volumes
+        if self.batch_dice and OVERLAP_TERMS.keys() & self.weights.keys():
+            summed = volumes.over_batch(self.ddp)
+
+        terms, penalty = {}, None
+        for letter in self.weights:
+            if letter in OVERLAP_TERMS:
+                terms[letter] = OVERLAP_TERMS[letter](summed.predicted, summed.reference, summed.overlap).mean()
+            elif letter in VOXEL_TERMS:
+                terms[letter] = voxels / self._voxel_count(letter, batch)
+            elif letter == "K":
+                terms[letter] = top_share(batch.cross_entropies())
+            else:
+                penalty = self.size_term(volumes.predicted, volumes.reference, voxel_ratio)
+                terms[letter] = mean_over_lesions(penalty, volumes.reference, self.ddp)
+        return terms, Record.of(terms, volumes, penalty, self.size_term)
+
+    def _voxel_count(self, letter: str, batch: Batch) -> int | Tensor:
+        """What the sum over voxels (and channels, with regions) is divided by."""
+        count = batch.valid_voxels()
+        if letter == "C" and batch.ignored is not None:
+            # nnU-Net's DC_and_BCE_loss with an ignore label: a mean over voxels of the sum over regions
+            return count
+        return count * batch.reference.shape[1]
+
+
+def build_loss(
+    code: str,
+    *,
+    regions: bool,
+    ignore_label: int | None = None,
+    batch_dice: bool = False,
+    ddp: bool = False,
+    tau: float = 600.0,
+    cap: float = 10.0,
+    weights: Mapping[str, float] | None = None,
+) -> CompoundLoss:
+    """The loss of one of `COMBINATIONS`.
+
+    Args:
+        code: letters of the combination, such as "DTS".
+        regions: heads are regions under a sigmoid (nnU-Net's `label_manager.has_regions`), else a softmax.
+        ignore_label: nnU-Net's; with regions any number says that the target's last channel is 1 where ignored.
+        batch_dice: D and T sum their volumes over the batch first.
+        ddp: the lesion-positive mean of S and the sums of `batch_dice` are over all processes' batches.
+        tau: voxels at which the weight of S has fallen to exp(-1).
+        cap: highest penalty of S for a pair of sample and channel; its gradient is 0 from there on.
+        weights: letter -> weight, in place of the default.
+
+    Raises:
+        ValueError: an unknown combination, a weight for a letter that is not in it, tau or cap not positive.
+    """
+    return CompoundLoss(
+        term_weights(code, weights),
+        regions=regions,
+        ignore_label=ignore_label,
+        batch_dice=batch_dice,
+        ddp=ddp,
+        size_term=SizeTerm(tau, cap),
+    )

@@ -1,0 +1,57 @@
+"""Deep supervision: a loss at every scale, each told how many voxels it has."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from nnunetv2_sizepenalty.losses.compound import CompoundLoss
+from nnunetv2_sizepenalty.losses.diagnostics import Record
+
+
+class DeepSupervision(nn.Module):
+    """Weighted sum of a loss over scales, as nnU-Net's DeepSupervisionWrapper; tau shrinks with a scale's voxels.
+
+    A voxel of a coarse scale stands for several of the full resolution, so the lesion that holds V_g voxels there holds
+    V_g times the voxel ratio here, and so must tau. nnU-Net's own wrapper does not tell the loss, and S would weigh
+    every lesion as small there.
+
+    Args:
+        loss: the loss of one scale.
+        scale_weights: one factor a scale, finest first; scales of weight 0 are not computed.
+    """
+
+    def __init__(self, loss: CompoundLoss, scale_weights: Sequence[float]):
+        super().__init__()
+        if not any(scale_weights):
+            raise ValueError(f"at least one scale needs a weight that is not 0, got {list(scale_weights)}")
+        self.loss = loss
+        self.scale_weights = tuple(float(weight) for weight in scale_weights)
+        self.last: Record | None = None
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Letter -> weight, of the wrapped loss."""
+        return self.loss.weights
+
+    def forward(self, net_outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+        """The loss over all scales, finest first; `last` is the record of the finest that has a weight."""
+        total, self.last = 0.0, None
+        for weight, *scale in self._scales(net_outputs, targets):
+            total = total + weight * self.loss(*scale)
+            self.last = self.last or self.loss.last
+        return total
+
+    def terms(self, net_outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Each term without its own weight, summed over the scales with theirs; leaves `last` as it is."""
+        totals = dict.fromkeys(self.weights, 0.0)
+        for weight, *scale in self._scales(net_outputs, targets):
+            for letter, term in self.loss.terms(*scale).items():
+                totals[letter] = totals[letter] + weight * term
+        return totals
+
+    def _scales(self, net_outputs: Sequence[Tensor], targets: Sequence[Tensor]):
+        """(weight, logits, target, voxel ratio to the first scale) of each scale that counts."""
+        full = net_outputs[0].shape[2:].numel()
+        for weight, logits, target in zip(self.scale_weights, net_outputs, targets, strict=True):
+            if weight:
+                yield weight, logits, target, logits.shape[2:].numel() / full

@@ -1,0 +1,66 @@
+"""What a training log wants to know of a loss, taken from what the loss computed anyway."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from nnunetv2_sizepenalty.losses.compound import CompoundLoss
+    from nnunetv2_sizepenalty.losses.deep_supervision import DeepSupervision
+    from nnunetv2_sizepenalty.losses.size_penalty import SizeTerm
+    from nnunetv2_sizepenalty.losses.volumes import Volumes
+
+
+@dataclass(frozen=True)
+class Record:
+    """One evaluation of a loss, detached, on the device of the logits; of this process's batch alone.
+
+    terms: letter -> value without its weight (S and `batch_dice` of the global batch under DDP).
+    predicted, reference: V_p and V_g in voxels, (B, C).
+    positive: pairs that hold a lesion, bool (B, C).
+    saturated: pairs that hold a lesion and whose S reached the cap, bool (B, C); None without S.
+    """
+
+    terms: Mapping[str, Tensor]
+    predicted: Tensor
+    reference: Tensor
+    positive: Tensor
+    saturated: Tensor | None
+
+    @classmethod
+    def of(
+        cls, terms: Mapping[str, Tensor], volumes: "Volumes", penalty: Tensor | None, size_term: "SizeTerm"
+    ) -> "Record":
+        """Detaches what the loss computed; `penalty` is S of each pair, None without S."""
+        positive = volumes.reference > 0
+        return cls(
+            terms={letter: term.detach() for letter, term in terms.items()},
+            predicted=volumes.predicted.detach(),
+            reference=volumes.reference,
+            positive=positive,
+            saturated=None if penalty is None else size_term.saturated(penalty.detach()) & positive,
+        )
+
+
+def logit_gradient_norms(
+    loss: "CompoundLoss | DeepSupervision", net_output: Tensor | Sequence[Tensor], target: Tensor | Sequence[Tensor]
+) -> dict[str, float]:
+    """Euclidean norm of each weighted term's gradient with respect to the logits of all scales, in float32.
+
+    Costs a forward and one backward per term on top of the training step, so call it on a sample of the steps. The
+    network's own gradients are not touched. Under DDP every process must call it.
+    """
+    single = isinstance(net_output, Tensor)
+    leaves = [logits.detach().float().requires_grad_() for logits in ([net_output] if single else net_output)]
+    with torch.enable_grad():
+        terms = loss.terms(leaves[0] if single else leaves, target)
+        norms = {}
+        for letter, term in terms.items():
+            gradients = torch.autograd.grad(
+                loss.weights[letter] * term, leaves, retain_graph=True, allow_unused=True, materialize_grads=True
+            )
+            norms[letter] = torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients])).item()
+    return norms
