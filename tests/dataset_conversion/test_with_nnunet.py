@@ -47,7 +47,19 @@ def test_the_real_case(nnunet):
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("options", [[], ["--single-output"], ["--plain"], ["--spacing", "2", "2", "2"]])
+@pytest.mark.skipif(not REAL, reason="SIZEPENALTY_REAL_DATA is not set")
+def test_nnunet_verifies_the_real_case(nnunet, capfd):
+    from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
+
+    assert main(["convert", "isles22", str(Path(REAL) / "isles22"), "-d", "42"]) == 0
+    verify_dataset_integrity(str(nnunet / "raw/Dataset042_ISLES22"), num_processes=1)
+    output = capfd.readouterr().out
+    assert "verify_dataset_integrity Done" in output
+    assert "Warning" not in output  # of origins and directions that differ
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("options", [["--single-output", "--spacing", "2", "2", "2"], ["--plain"]], ids=" ".join)
 def test_nnunet_verifies_plans_and_preprocesses(source, nnunet, options):
     source.shape = (16, 32, 32)
     for n in range(5):
@@ -64,12 +76,11 @@ def test_nnunet_verifies_plans_and_preprocesses(source, nnunet, options):
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert "verify_dataset_integrity Done" in run.stdout
-    assert "Warning" not in run.stdout  # nnU-Net's of origins and directions that differ
     plans = json.loads((nnunet / "preprocessed/Dataset042_ISLES22/nnUNetPlans.json").read_text())
     configuration = plans["configurations"]["3d_fullres"]
     schemes = ["ZScoreNormalization"] * 2 if "--plain" in options else ["NoNormalization"] * 3
     assert configuration["normalization_schemes"] == schemes
-    if options[:1] == ["--spacing"]:
+    if "--spacing" in options:
         assert configuration["spacing"] == [2.0, 2.0, 2.0]
     preprocessed = list((nnunet / "preprocessed/Dataset042_ISLES22" / configuration["data_identifier"]).glob("*.b2nd"))
     assert len([path for path in preprocessed if "_seg" not in path.name]) == 5
