@@ -1,10 +1,44 @@
 """Evaluates two folders of masks."""
 
-from collections.abc import Sequence
+import dataclasses
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-from nnunetv2_sizepenalty.evaluation.protocols import Protocol
-from nnunetv2_sizepenalty.evaluation.records import Evaluation
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from nnunetv2_sizepenalty import __version__
+from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.evaluation.case import CaseScores, bounding_box, score_case
+from nnunetv2_sizepenalty.evaluation.labels import Labels, labels_from_dataset_json, read_dataset_json
+from nnunetv2_sizepenalty.evaluation.masks import Grid, MaskReader, mask_reader
+from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol
+from nnunetv2_sizepenalty.evaluation.records import CASE_COLUMNS, LESION_COLUMNS, Evaluation, LabelSummary, Summary
+from nnunetv2_sizepenalty.evaluation.strata import group_tables, tables
+from nnunetv2_sizepenalty.lesions import SizeBins
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One case to score; `prediction` is None where a missing one is scored as empty."""
+
+    case: str
+    reference: Path
+    prediction: Path | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the same for all cases."""
+
+    reference_reader: MaskReader
+    prediction_reader: MaskReader
+    labels: Labels
+    protocol: Protocol
 
 
 def evaluate_folder(
@@ -16,7 +50,183 @@ def evaluate_folder(
     bins_ml: Sequence[float] = (1.0, 5.0),
     groups: str | Path | None = None,
     allow_missing: bool = False,
+    only_predicted: bool = False,
     processes: int = 1,
 ) -> Evaluation:
-    """Pairs the masks of two folders by name and computes every table."""
-    raise NotImplementedError
+    """Pairs the masks of two folders by name and computes every table (EVALUATION of the docs holds the definitions).
+
+    Args:
+        reference_folder, prediction_folder: masks of one ending each; files that are no masks are passed over.
+        dataset_json: nnU-Net's, for labels, regions, ending and reader; without it all above 0 is one label.
+        protocol: a name of `PROTOCOLS` or rules of one's own.
+        bins_ml: edges of the size strata.
+        groups: CSV with a column `case` and columns to group by.
+        allow_missing: a missing prediction is scored as empty.
+        only_predicted: references without a prediction are left out.
+        processes: worker processes; memory grows with them, not with the number of cases.
+
+    Raises:
+        UserError: predictions are missing, or files can't be read or lie on another grid than their reference (all of
+            them are listed).
+    """
+    protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
+    bins = SizeBins(tuple(float(edge) for edge in bins_ml))
+    content = read_dataset_json(dataset_json) if dataset_json is not None else None
+    labels = labels_from_dataset_json(content) if content else Labels()
+    reference_reader, references = mask_reader(reference_folder, content)
+    prediction_reader, predictions = mask_reader(prediction_folder, content)
+    pairs = pair_cases(references, predictions, allow_missing=allow_missing, only_predicted=only_predicted)
+    group_values = read_groups(groups, [pair.case for pair in pairs]) if groups is not None else {}
+
+    job = Job(reference_reader, prediction_reader, labels, protocol)
+    scores, problems = [], []
+    for pair, outcome in zip(pairs, _run(job, pairs, processes), strict=True):
+        if isinstance(outcome, str):
+            problems.append(outcome)
+        else:
+            scores.append((pair.case, *outcome))
+    if problems:
+        raise UserError(
+            _listed(f"{len(problems)} of {len(pairs)} cases can't be compared, nothing was written", problems)
+        )
+    cases, lesions = _frames(scores, labels)
+    summary = Summary(
+        version=__version__,
+        reference_folder=str(reference_folder),
+        prediction_folder=str(prediction_folder),
+        protocol=protocol.name,
+        description=protocol.description,
+        settings=dataclasses.asdict(protocol),
+        bins_ml=list(bins.edges_ml),
+        cases=len(pairs),
+        missing=[pair.case for pair in pairs if pair.prediction is None],
+        without_reference=sorted(set(predictions) - set(references)),
+        groups=group_values,
+        labels={
+            label.name: _summarise(cases, lesions, label.name, label.values, bins, group_values)
+            for label in labels.labels
+        },
+    )
+    return Evaluation(cases, lesions, summary)
+
+
+def pair_cases(
+    references: dict[str, Path], predictions: dict[str, Path], *, allow_missing: bool, only_predicted: bool
+) -> list[Pair]:
+    """The cases to score, in the order of their names."""
+    missing = [case for case in references if case not in predictions]
+    if missing and not (allow_missing or only_predicted):
+        raise UserError(
+            _listed(
+                f"{len(missing)} of {len(references)} references have no prediction of that name "
+                "(--allow-missing scores them as empty, --only-predicted leaves them out)",
+                missing,
+            )
+        )
+    names = [case for case in references if not (only_predicted and case in missing)]
+    if not names:
+        raise UserError("no prediction has the name of a reference; check the two folders")
+    return [Pair(case, references[case], predictions.get(case)) for case in names]
+
+
+def read_groups(path: str | Path, cases: Sequence[str]) -> dict[str, dict[str, str]]:
+    """column -> case -> value of a CSV with a column `case`; every case needs a row."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as CSV ({error}); give a CSV with a column case") from None
+    if "case" not in table or len(table.columns) < 2:
+        raise UserError(f"{path}: has columns {', '.join(table.columns)}; it needs case and a column to group by")
+    if table["case"].duplicated().any():
+        raise UserError(f"{path}: {table['case'][table['case'].duplicated()].iloc[0]} has several rows; keep one")
+    table = table.set_index("case")
+    absent = [case for case in cases if case not in table.index]
+    if absent:
+        raise UserError(_listed(f"{path}: no row for {len(absent)} cases; add them", absent))
+    return {column: table.loc[list(cases), column].to_dict() for column in table.columns}
+
+
+def _listed(message: str, items: Sequence[str]) -> str:
+    return "\n  ".join([f"{message}:", *items])
+
+
+def _run(job: Job, pairs: Sequence[Pair], processes: int) -> Iterator[tuple[list[CaseScores], Grid] | str]:
+    """The outcome of each pair, in order: the scores of each label and the grid, or what is wrong with the pair."""
+    with tqdm(total=len(pairs), unit="case", desc="evaluate", disable=None) as progress:
+        if processes == 1:
+            for pair in pairs:
+                yield score_pair(job, pair)
+                progress.update()
+            return
+        # spawn: the parent may hold threads (torch, a BLAS) that a fork would copy in the middle of their work.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(processes, len(pairs)), mp_context=context) as pool:
+            chunk = max(1, min(8, len(pairs) // (4 * processes)))
+            for outcome in pool.map(score_pair, [job] * len(pairs), pairs, chunksize=chunk):
+                yield outcome
+                progress.update()
+
+
+def score_pair(job: Job, pair: Pair) -> tuple[list[CaseScores], Grid] | str:
+    """The scores of one case for every label, and its grid; or a line that says why there are none."""
+    try:
+        reference, grid = job.reference_reader.read(pair.reference)
+        if pair.prediction is None:
+            prediction = np.zeros_like(reference)
+        else:
+            prediction, other = job.prediction_reader.read(pair.prediction)
+            if difference := other.difference(grid):
+                return f"{pair.prediction}: {difference}"
+    except UserError as error:
+        return str(error)
+    box = bounding_box(reference, prediction, margin=job.protocol.dilation)
+    reference, prediction = reference[box], prediction[box]
+    for path, array in ((pair.reference, reference), (pair.prediction, prediction)):
+        if unknown := job.labels.unknown(array):
+            return f"{path}: holds labels {unknown} that dataset.json does not name"
+    if job.labels.ignore is not None:
+        ignored = reference == job.labels.ignore
+        reference, prediction = np.where(ignored, 0, reference), np.where(ignored, 0, prediction)
+    offset = [axis.start for axis in box]
+    scores = []
+    for label in job.labels.labels:
+        score = score_case(label.mask(reference), label.mask(prediction), grid.spacing_mm, job.protocol)
+        scores.append(dataclasses.replace(score, centroid=score.centroid + offset))
+    return scores, grid
+
+
+def _frames(scores: Sequence[tuple[str, list[CaseScores], Grid]], labels: Labels) -> tuple[pd.DataFrame, pd.DataFrame]:
+    cases, lesions = [], []
+    for case, per_label, grid in scores:
+        for label, score in zip(labels.labels, per_label, strict=True):
+            cases.append({"case": case, "label": label.name, **score.metrics})
+            zyx = np.zeros((len(score.centroid), 3))
+            zyx[:, 3 - score.centroid.shape[1] :] = score.centroid
+            lesions.append(
+                pd.DataFrame(
+                    {"case": case, "label": label.name, **score.lesions}
+                    | dict(zip(("z", "y", "x"), zyx.T, strict=True))
+                    | dict(zip(("x_mm", "y_mm", "z_mm"), grid.to_world(zyx).T, strict=True))
+                )
+            )
+    case_table = pd.DataFrame(cases)
+    extra = [column for column in case_table.columns if column not in CASE_COLUMNS]
+    filled = [table for table in lesions if len(table)]
+    lesion_table = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=LESION_COLUMNS)
+    return case_table[[*CASE_COLUMNS, *extra]], lesion_table[list(LESION_COLUMNS)]
+
+
+def _summarise(
+    cases: pd.DataFrame,
+    lesions: pd.DataFrame,
+    label: str,
+    values: Sequence[int],
+    bins: SizeBins,
+    groups: dict[str, dict[str, str]],
+) -> LabelSummary:
+    cases, lesions = cases[cases["label"] == label], lesions[lesions["label"] == label]
+    return LabelSummary(
+        values=list(values),
+        tables=tables(cases, lesions, bins),
+        groups={column: group_tables(cases, lesions, bins, group) for column, group in groups.items()},
+    )

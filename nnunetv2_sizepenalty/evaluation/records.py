@@ -180,6 +180,7 @@ class Summary(TypedDict):
     bins_ml: list[float]
     cases: int
     missing: list[str]  # cases without a prediction, scored as empty (--allow-missing)
+    without_reference: list[str]  # predictions that were passed over
     groups: dict[str, dict[str, str]]  # column -> case -> value
     labels: dict[str, LabelSummary]  # in the order of the label column
 

@@ -1,7 +1,6 @@
 """Against panoptica 2.1.7 and MONAI on random masks. Both are oracles, not dependencies: pip install --no-deps."""
 
 import contextlib
-import importlib.util
 import io
 import math
 
