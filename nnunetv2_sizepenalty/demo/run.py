@@ -1,0 +1,177 @@
+"""The demo's steps, each an ordinary command."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+
+from nnunetv2_sizepenalty.atomic import atomic_file
+from nnunetv2_sizepenalty.demo import commands
+from nnunetv2_sizepenalty.demo.overlays import draw_overlays
+from nnunetv2_sizepenalty.demo.scores import Case, best_fixed_threshold, read_cases, score
+from nnunetv2_sizepenalty.demo.small_plan import shrink_plan
+from nnunetv2_sizepenalty.errors import UserError
+
+DATASET_ID = "999"
+DATASET = "Dataset999_Phantom"
+PLANS = "nnUNetDemoPlans"
+# Key in demo.json -> the trainer, shortened to what a CPU does in minutes: about the same number of steps for both.
+TRAINERS = {"nnUNetTrainerDTS": "nnUNetTrainerDTS_12epochs_seed0", "nnUNetTrainer": "nnUNetTrainer_5epochs"}
+TRAINING_CASES, TEST_CASES = 20, 8
+SHAPE, SPACING_MM = ("48", "64", "64"), ("3", "3", "3")
+
+
+class Demo:
+    """One run of the demo in `folder`; `run` does it all."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.seconds: dict[str, float] = {}
+        self.nnunet = {
+            variable: str(folder / variable) for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
+        }
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        print(f"\n== {name}", flush=True)
+        begin = monotonic()
+        yield
+        self.seconds[name] = round(monotonic() - begin, 1)
+
+    def _log(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}.log"
+
+    def _call(self, log: str, *command: str, **environment: str) -> None:
+        commands.run(command, self._log(log), {**self.nnunet, **environment})
+
+    def run(self) -> dict:
+        """Does all steps; returns what `demo.json` holds."""
+        with self._step("phantom"):
+            self._phantom("train", TRAINING_CASES, seed=1)
+            self._phantom("test", TEST_CASES, seed=2)
+        with self._step("convert"):
+            self._convert()
+        with self._step("plan and preprocess"):
+            self._plan_and_preprocess()
+        with self._step("train"):
+            self._train()
+        with self._step("predict"):
+            for key, trainer in TRAINERS.items():
+                self._predict(key, trainer)
+        with self._step("score"):
+            return self._score()
+
+    def _phantom(self, part: str, cases: int, seed: int) -> None:
+        self._call(
+            f"phantom_{part}",
+            *("nnUNetv2_sizepenalty", "phantom", "-o", self.folder / "phantom" / part, "--cases", str(cases)),
+            *("--seed", str(seed), "--shape", *SHAPE, "--spacing", *SPACING_MM),
+        )
+
+    def _convert(self) -> None:
+        phantom = self.folder / "phantom"
+        self._call(
+            "convert_train",
+            *("nnUNetv2_sizepenalty", "convert", "isles22", phantom / "train", "-d", DATASET_ID, "-n", "Phantom"),
+        )
+        self._call(
+            "convert_test",
+            *("nnUNetv2_sizepenalty", "convert", "images", "-o", self.folder / "test_images"),
+            *("--adc", phantom / "test" / "rawdata" / "*" / "*" / "*_adc.nii.gz"),
+            *("--dwi", phantom / "test" / "rawdata" / "*" / "*" / "*_dwi.nii.gz"),
+        )
+
+    def _plan_and_preprocess(self) -> None:
+        self._call(
+            "fingerprint", "nnUNetv2_extract_fingerprint", "-d", DATASET_ID, "-np", "2", "--verify_dataset_integrity"
+        )
+        self._call("plan", "nnUNetv2_plan_experiment", "-d", DATASET_ID)
+        plans_folder = Path(self.nnunet["nnUNet_preprocessed"]) / DATASET
+        plans = json.loads((plans_folder / "nnUNetPlans.json").read_text())
+        small = shrink_plan(
+            plans, PLANS, configuration="3d_fullres", patch_size=(16, 48, 48), batch_size=4, features=(8, 16, 32)
+        )
+        (plans_folder / f"{PLANS}.json").write_text(json.dumps(small, indent=2))
+        self._call(
+            "preprocess",
+            *("nnUNetv2_preprocess", "-d", DATASET_ID, "-plans_name", PLANS, "-c", "3d_fullres", "-np", "2"),
+        )
+
+    def _train(self) -> None:
+        """Both trainers at once, one thread each."""
+        # nnU-Net asks for all cores with -device cpu; the OpenMP runtime's own limit overrules it
+        environment = {**self.nnunet, "nnUNet_n_proc_DA": "0", "OMP_THREAD_LIMIT": "1", "nnUNet_def_n_proc": "1"}
+        started = []
+        try:
+            for trainer in TRAINERS.values():
+                command = (
+                    "nnUNetv2_train",
+                    DATASET_ID,
+                    "3d_fullres",
+                    "0",
+                    "-tr",
+                    trainer,
+                    "-p",
+                    PLANS,
+                    "-device",
+                    "cpu",
+                )
+                log = self._log(f"train_{trainer}")
+                started.append((commands.start(command, log, environment), log))
+            for process, log in started:
+                commands.wait(process, log)
+        finally:
+            for process, _ in started:
+                if process.poll() is None:
+                    process.terminate()
+
+    def _predict(self, key: str, trainer: str) -> None:
+        self._call(
+            f"predict_{trainer}",
+            *("nnUNetv2_predict", "-i", self.folder / "test_images", "-o", self.folder / "predictions" / key),
+            *("-d", DATASET_ID, "-c", "3d_fullres", "-tr", trainer, "-p", PLANS, "-f", "0", "-device", "cpu"),
+            *("-npp", "1", "-nps", "1"),
+        )
+
+    def _score(self) -> dict:
+        cases: list[Case] = read_cases(self.folder, list(TRAINERS))
+        draw_overlays(cases, self.folder / "overlays")
+        threshold, floor = best_fixed_threshold(cases)
+        scores = score(cases)
+        scores.to_csv(self.folder / "scores.csv", index=False)
+        print(scores.to_string(index=False), flush=True)
+        means = scores.groupby("trainer")[["dice", "rve"]].mean()
+        return {
+            "trainers": {
+                key: {"trainer": trainer, "dice": means.loc[key, "dice"], "rve": means.loc[key, "rve"]}
+                for key, trainer in TRAINERS.items()
+            },
+            "floor": {"dice": floor, "threshold": threshold},
+            "folders": {
+                "phantom": str(self.folder / "phantom"),
+                **self.nnunet,
+                "test_images": str(self.folder / "test_images"),
+                **{f"predictions {key}": str(self.folder / "predictions" / key) for key in TRAINERS},
+                "overlays": str(self.folder / "overlays"),
+                "logs": str(self.folder / "logs"),
+            },
+        }
+
+
+def run_demo(folder: Path) -> Path:
+    """Runs the whole demo in `folder`; returns the path of `demo.json`.
+
+    Raises:
+        UserError: the folder is not empty, or a command failed.
+    """
+    folder = folder.resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is not an empty folder: name another one with -o, or remove it")
+    folder.mkdir(parents=True, exist_ok=True)
+    demo = Demo(folder)
+    result = demo.run()
+    result["seconds"] = demo.seconds
+    with atomic_file(folder / "demo.json") as path:
+        path.write_text(json.dumps(result, indent=2))
+    return folder / "demo.json"

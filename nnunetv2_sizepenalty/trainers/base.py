@@ -1,0 +1,131 @@
+"""What all trainers share: the loss that the name asks for, length, seed, and a log that tells when S collapsed."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
+
+from nnunetv2_sizepenalty.losses import DeepSupervision, build_loss, term_weights
+from nnunetv2_sizepenalty.trainers.checkpoints import ResumableCheckpoints
+from nnunetv2_sizepenalty.trainers.loaders import SeededLoader, seed_everything, start, unstarted_loaders
+
+
+class SizePenaltyTrainer(ResumableCheckpoints, nnUNetTrainer):
+    """nnU-Net's recipe with one of our losses (`_nnUNet`); base of the thesis's recipe.
+
+    The class attributes are what a name's letters and modifiers set (`names.MODIFIERS`).
+    """
+
+    combination: str
+    tau = 600.0
+    cap = 10.0
+    size_weight: float | None = None
+    epochs: int | None = None
+    seed: int | None = None
+
+    def __init__(self, plans, configuration, fold, dataset_json, device=torch.device("cuda")):  # noqa: B008 nnU-Net's signature
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        if self.epochs is not None:
+            self.num_epochs = self.epochs
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the name means here: goes into the log, debug.json and every checkpoint."""
+        settings = {
+            "combination": self.combination,
+            "weights": term_weights(self.combination, self._weights()),
+            "epochs": self.num_epochs,
+            "iterations_per_epoch": self.num_iterations_per_epoch,
+            "batch_size": self.configuration_manager.batch_size,
+            "patch_size": list(self.configuration_manager.patch_size),
+            "deep_supervision": self.enable_deep_supervision,
+            "learning_rate": self.initial_lr,
+            "weight_decay": self.weight_decay,
+            "seed": self.seed,
+        }
+        if "S" in self.combination:
+            settings |= {"tau_voxels": self.tau, "cap": self.cap}
+        return settings
+
+    def _weights(self) -> dict[str, float] | None:
+        return None if self.size_weight is None else {"S": self.size_weight}
+
+    def initialize(self) -> None:
+        if self.seed is not None:
+            # every process of a DDP run must start from the same weights
+            seed_everything((self.seed,))
+        super().initialize()
+
+    def _build_loss(self) -> torch.nn.Module:
+        loss = build_loss(
+            self.combination,
+            regions=self.label_manager.has_regions,
+            ignore_label=self.label_manager.ignore_label,
+            batch_dice=self.configuration_manager.batch_dice,
+            ddp=self.is_ddp,
+            tau=self.tau,
+            cap=self.cap,
+            weights=self._weights(),
+        )
+        if self.enable_deep_supervision:
+            # nnU-Net's own weights of the scales
+            loss = DeepSupervision(loss, super()._build_loss().weight_factors)
+        return loss
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        if self.seed is not None:
+            torch.backends.cudnn.deterministic = True
+            torch.backends.cudnn.benchmark = False
+        lines = [f"{key}: {value}" for key, value in self.settings.items()]
+        self.print_to_log_file("\nSize penalty settings:", *lines, "", add_timestamp=False)
+
+    def get_dataloaders(self):
+        if self.seed is None:
+            return super().get_dataloaders()
+        return self._start_seeded(*unstarted_loaders(super().get_dataloaders))
+
+    def _start_seeded(self, train, validation):
+        """Starts the loaders with random streams that the seed, the rank and the point of the run determine."""
+        entropy = np.random.SeedSequence().entropy if self.seed is None else self.seed
+        run = (entropy, self.local_rank, self.current_epoch)
+        processes = get_allowed_n_proc_DA()
+        pin_memory = self.device.type == "cuda"
+        return (
+            start(SeededLoader(train, (*run, 0)), processes, max(6, processes // 2), pin_memory),
+            start(SeededLoader(validation, (*run, 1)), (processes + 1) // 2, max(3, processes // 4), pin_memory),
+        )
+
+    def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        output = self.optimise(batch)
+        self.iteration_done(output)
+        return output
+
+    def optimise(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """One step of the optimiser; returns what nnUNetTrainer.train_step does."""
+        return super().train_step(batch)
+
+    def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:
+        super().on_validation_epoch_end(val_outputs)
+        self._keep_moving_average()
+        true_positives, false_positives, false_negatives = (
+            sum(float(np.sum(output[key])) for output in val_outputs) for key in ("tp_hard", "fp_hard", "fn_hard")
+        )
+        if true_positives + false_positives == 0 and false_negatives > 0:
+            self.print_to_log_file(
+                "All validation patches are predicted empty."
+                + (
+                    " If this stays, take a smaller weight of S (such as _lambda0p1)."
+                    if "S" in self.combination
+                    else ""
+                )
+            )
+
+    def _keep_moving_average(self) -> None:
+        """Drops an undefined pseudo Dice from the moving average, which would stay NaN and freeze checkpoint_best."""
+        averages = self.logger.local_logger.my_fantastic_logging["ema_fg_dice"]
+        if np.isnan(averages[-1]):
+            averages[-1] = averages[-2] if len(averages) > 1 else 0.0
+            self.print_to_log_file("No validation patch held or predicted foreground: the moving average is kept.")

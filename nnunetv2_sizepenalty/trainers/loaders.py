@@ -1,0 +1,81 @@
+"""Batches that one seed reproduces: nnU-Net's workers seed themselves from the system, and share one torch stream."""
+
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
+from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
+
+
+def seed_everything(entropy: Sequence[int]) -> None:
+    """Seeds Python, NumPy and torch with three different numbers drawn from `entropy`."""
+    python_seed, numpy_seed, torch_seed = np.random.SeedSequence(list(entropy)).generate_state(3)
+    random.seed(int(python_seed))
+    np.random.seed(numpy_seed)
+    torch.manual_seed(int(torch_seed))
+
+
+class SeededLoader:
+    """A batchgenerators loader whose workers each have random streams of their own, the same at every run.
+
+    Args:
+        loader: what makes the batches.
+        entropy: numbers that name this run; the worker's number is added to them.
+    """
+
+    def __init__(self, loader, entropy: Sequence[int]):
+        self.loader = loader
+        self.entropy = tuple(entropy)
+
+    def set_thread_id(self, thread_id: int) -> None:
+        """Called by batchgenerators once in each worker, before its first batch."""
+        seed_everything((*self.entropy, thread_id))
+        self.loader.set_thread_id(thread_id)
+
+    def __iter__(self) -> Iterator[dict]:
+        return self
+
+    def __next__(self) -> dict:
+        return next(self.loader)
+
+
+@contextmanager
+def _no_workers() -> Iterator[None]:
+    before = os.environ.get("nnUNet_n_proc_DA")
+    os.environ["nnUNet_n_proc_DA"] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["nnUNet_n_proc_DA"]
+        else:
+            os.environ["nnUNet_n_proc_DA"] = before
+
+
+def unstarted_loaders(get_dataloaders: Callable[[], tuple]) -> tuple:
+    """nnU-Net's training and validation loaders as its `get_dataloaders` builds them, without workers around them."""
+    with _no_workers():
+        train, validation = get_dataloaders()
+    return train.data_loader, validation.data_loader
+
+
+def start(loader: SeededLoader, processes: int, cached: int, pin_memory: bool):
+    """Puts `loader` behind that many workers, whose batches come in a fixed order; in this process with 0."""
+    if processes == 0:
+        loader.set_thread_id(0)
+        return SingleThreadedAugmenter(loader, None)
+    augmenter = MultiThreadedAugmenter(
+        loader,
+        None,
+        processes,
+        num_cached_per_queue=max(1, cached // processes),
+        seeds=list(range(processes)),
+        pin_memory=pin_memory,
+        wait_time=0.002,
+    )
+    next(augmenter)  # starts the workers before the process holds signal handlers and CUDA memory
+    return augmenter

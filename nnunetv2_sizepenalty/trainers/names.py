@@ -1,0 +1,155 @@
+"""The grammar of `-tr`: one table of modifiers, from which parser, `--help` and docs are made.
+
+A name has one spelling: modifiers come in the table's order, numbers without superfluous zeros, so that one run has
+one results folder. What the grammar doesn't produce is not a trainer.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from nnunetv2_sizepenalty.losses import COMBINATIONS
+
+PREFIX = "nnUNetTrainer"
+# nnU-Net's own loss and recipe on our network
+ATTENTION_ASPP = PREFIX + "AttentionASPP"
+
+# nnU-Net's result folders allow no dot in a trainer's name
+_NUMBER = r"(?P<value>(?:0|[1-9]\d*)(?:p\d*[1-9])?)"
+_COUNT = r"(?P<value>0|[1-9]\d*)"
+
+
+def _number(text: str) -> float:
+    return float(text.replace("p", "."))
+
+
+@dataclass(frozen=True)
+class Modifier:
+    """One row of the grammar.
+
+    Attributes:
+        example: how it is written, without the underscore.
+        pattern: what it must match in full; a group `value` is handed to `parse`.
+        attribute: the trainer's class attribute that it sets.
+        parse: text of the group `value` to the attribute's value.
+        meaning: one line for --help and docs.
+        slot: modifiers of one slot exclude each other; slots come in this order in a name.
+        size_term: whether it means something only beside S.
+        minimum: the smallest value, excluded when 0 makes no sense.
+    """
+
+    example: str
+    pattern: str
+    attribute: str
+    parse: Callable[[str], Any]
+    meaning: str
+    slot: int
+    size_term: bool = False
+    minimum: float | None = None
+
+    def match(self, token: str) -> Any:
+        """The value that `token` sets, or None when it isn't this modifier."""
+        found = re.fullmatch(self.pattern, token)
+        if found is None:
+            return None
+        value = self.parse(found.groupdict().get("value", token))
+        return None if self.minimum is not None and value < self.minimum else value
+
+
+SMALLEST = 1e-12
+
+MODIFIERS: tuple[Modifier, ...] = (
+    Modifier(
+        "nnUNet",
+        "nnUNet",
+        "recipe",
+        str,
+        "nnU-Net's own recipe, augmentation and the plan's own network; only the loss differs",
+        slot=0,
+    ),
+    Modifier(
+        "tau300",
+        "tau" + _NUMBER,
+        "tau",
+        _number,
+        "size scale of S in voxels, 600 without it",
+        slot=10,
+        size_term=True,
+        minimum=SMALLEST,
+    ),
+    Modifier(
+        "lambda0p1",
+        "lambda" + _NUMBER,
+        "size_weight",
+        _number,
+        "weight of S, 0.3 beside other terms and 1 alone without it",
+        slot=11,
+        size_term=True,
+        minimum=SMALLEST,
+    ),
+    Modifier(
+        "cap20",
+        "cap" + _NUMBER,
+        "cap",
+        _number,
+        "largest value of S for one sample, 10 without it",
+        slot=12,
+        size_term=True,
+        minimum=SMALLEST,
+    ),
+    Modifier(
+        "250epochs",
+        _COUNT + "epochs",
+        "epochs",
+        int,
+        "length of the training, 400 without it (1000 with _nnUNet)",
+        slot=20,
+        minimum=1,
+    ),
+    Modifier(
+        "seed1",
+        "seed" + _COUNT,
+        "seed",
+        int,
+        "a repeat: seeds Python, NumPy, torch and the loaders, and has a folder of its own",
+        slot=21,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class TrainerName:
+    """What a name means: the combination of loss terms and the class attributes that its modifiers set."""
+
+    name: str
+    combination: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def parse(name: str) -> TrainerName | None:
+    """Reads a trainer's name; None when it is none of ours.
+
+    >>> dict(parse("nnUNetTrainerDTS_tau300_250epochs").values)
+    {'tau': 300.0, 'epochs': 250}
+    >>> parse("nnUNetTrainerDTS_250epochs_tau300") is None
+    True
+    """
+    if not name.startswith(PREFIX):
+        return None
+    combination, *tokens = name[len(PREFIX) :].split("_")
+    if combination not in COMBINATIONS:
+        return None
+    values: dict[str, Any] = {}
+    slot = -1
+    for token in tokens:
+        for modifier in MODIFIERS:
+            value = modifier.match(token)
+            if value is not None and modifier.slot > slot and ("S" in combination or not modifier.size_term):
+                slot = modifier.slot
+                values[modifier.attribute] = value
+                break
+        else:
+            return None
+    return TrainerName(name, combination, MappingProxyType(values))

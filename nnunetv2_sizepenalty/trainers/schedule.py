@@ -1,0 +1,54 @@
+"""OneCycleLR stepped per iteration under a trainer that steps its scheduler once an epoch."""
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import OneCycleLR
+
+
+class IterationOneCycleLR(OneCycleLR):
+    """torch's OneCycleLR (thesis, section 4.4) with nnU-Net's `step(epoch)` as a re-synchronisation.
+
+    `step()` at the end of an iteration advances by one; `step(epoch)` at an epoch's start puts the schedule where
+    that epoch begins (`iteration` steps further when an interrupted epoch goes on). So a continued run follows the
+    same learning rates without any scheduler state in the checkpoint. torch's momentum cycling stays on: AdamW's
+    beta1 goes from 0.95 to 0.85 and back.
+
+    Args:
+        optimizer: its groups' learning rates are overwritten.
+        max_lr: the peak.
+        epochs: of the whole run.
+        iterations_per_epoch: optimiser steps of an epoch.
+        pct_start: share of the run that rises.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        max_lr: float,
+        epochs: int,
+        iterations_per_epoch: int,
+        pct_start: float,
+        div_factor: float,
+        final_div_factor: float,
+    ):
+        self.iterations_per_epoch = iterations_per_epoch
+        total_steps = epochs * iterations_per_epoch
+        # torch divides by zero where the rise ends exactly at the first step
+        if pct_start * total_steps == 1:
+            total_steps += 1
+        super().__init__(
+            optimizer,
+            max_lr,
+            total_steps=total_steps,
+            pct_start=pct_start,
+            anneal_strategy="cos",
+            div_factor=div_factor,
+            final_div_factor=final_div_factor,
+        )
+
+    def step(self, epoch: int | None = None, iteration: int = 0) -> None:
+        """Advances by one iteration, or with `epoch` goes to that epoch's iteration `iteration`."""
+        if epoch is not None:
+            self.last_epoch = epoch * self.iterations_per_epoch + iteration - 1
+        # the last iteration's step would lead beyond the end of the cycle, where torch raises
+        if self.last_epoch + 1 < self.total_steps:
+            super().step()

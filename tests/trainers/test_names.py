@@ -1,0 +1,65 @@
+"""The grammar of -tr: every name has one spelling and one meaning."""
+
+import pytest
+
+from nnunetv2_sizepenalty.losses import COMBINATIONS
+from nnunetv2_sizepenalty.trainers.names import MODIFIERS, PREFIX, parse
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS)
+def test_every_combination_is_a_name(combination):
+    parsed = parse(PREFIX + combination)
+    assert (parsed.combination, dict(parsed.values)) == (combination, {})
+
+
+@pytest.mark.parametrize(
+    ("suffix", "values"),
+    [
+        ("_nnUNet", {"recipe": "nnUNet"}),
+        ("_tau300", {"tau": 300.0}),
+        ("_tau12p5", {"tau": 12.5}),
+        ("_lambda0p1", {"size_weight": 0.1}),
+        ("_cap20", {"cap": 20.0}),
+        ("_250epochs", {"epochs": 250}),
+        ("_seed0", {"seed": 0}),
+        (
+            "_nnUNet_tau300_lambda1_cap0p5_2epochs_seed17",
+            {"recipe": "nnUNet", "tau": 300.0, "size_weight": 1.0, "cap": 0.5, "epochs": 2, "seed": 17},
+        ),
+    ],
+)
+def test_modifiers_set_values(suffix, values):
+    assert dict(parse("nnUNetTrainerDTS" + suffix).values) == values
+
+
+@pytest.mark.parametrize("modifier", MODIFIERS, ids=lambda modifier: modifier.example)
+def test_the_example_of_each_modifier_is_valid(modifier):
+    assert modifier.attribute in parse(f"nnUNetTrainerDTS_{modifier.example}").values
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nnUNetTrainer",
+        "nnUNetTrainerSDT",  # letters in another order
+        "nnUNetTrainerCS",
+        "nnUNetTrainerdts",
+        "nnUNetTrainerDTS_",
+        "nnUNetTrainerDTS__tau300",  # nnU-Net splits folder names at two underscores
+        "nnUNetTrainerDTS_250epochs_tau300",  # another order
+        "nnUNetTrainerDTS_tau300_tau200",
+        "nnUNetTrainerDTS_tau300.5",
+        "nnUNetTrainerDTS_tau0300",
+        "nnUNetTrainerDTS_tau300p0",
+        "nnUNetTrainerDTS_tau0",
+        "nnUNetTrainerDTS_lambda0",
+        "nnUNetTrainerDTS_cap-1",
+        "nnUNetTrainerDTS_0epochs",
+        "nnUNetTrainerDTF_tau300",  # S is not in it
+        "nnUNetTrainerDTF_lambda0p1",
+        "nnUNetTrainerDTS_something",
+        "SomeTrainerDTS",
+    ],
+)
+def test_other_spellings_are_no_names(name):
+    assert parse(name) is None
