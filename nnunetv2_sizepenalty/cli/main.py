@@ -13,7 +13,11 @@ from nnunetv2_sizepenalty.errors import UserError
 SUBCOMMANDS: dict[str, str] = {
     "demo": "phantom, training, prediction and scores in a few minutes on a CPU",
     "convert": "ADC and DWI to an nnU-Net dataset with the mismatch channel",
+    "split": "folds and test part, by patient and balanced, or the thesis's",
     "phantom": "synthetic stroke volumes with known lesions",
+    "threshold": "threshold and smallest lesion, chosen on the validation cases",
+    "apply": "cut saved probabilities at an operating point",
+    "bake": "a copy of a model that nnU-Net's own commands cut at the operating point",
     "trainers": "every trainer name, letter and modifier, and what it means",
     "doctor": "what nnU-Net sees: versions, devices, folders, trainers",
     "path": "the export line for those who switch .pth files off",

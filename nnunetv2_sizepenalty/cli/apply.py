@@ -1,0 +1,34 @@
+"""`nnUNetv2_sizepenalty apply`: cuts saved probabilities at an operating point."""
+
+import argparse
+import os
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-i",
+        dest="probabilities",
+        metavar="PROBABILITIES",
+        type=Path,
+        required=True,
+        help="folder written by nnUNetv2_predict --save_probabilities",
+    )
+    parser.add_argument("-o", dest="output", metavar="OUT", type=Path, required=True, help="new folder for label maps")
+    parser.add_argument(
+        "--operating-point", metavar="FILE", type=Path, required=True, help="operating_point.json from `threshold`"
+    )
+    parser.add_argument(
+        "--fold", default="ensemble", help="whose cut: of the fold that predicted alone, or the ensemble's"
+    )
+    parser.add_argument("-np", dest="processes", type=int, default=min(4, os.cpu_count() or 1), help="cases at a time")
+
+
+def run(args: argparse.Namespace) -> None:
+    from nnunetv2_sizepenalty.cli.failures import failures_of
+    from nnunetv2_sizepenalty.operating_point import apply_folder, read_operating_point
+
+    point = read_operating_point(args.operating_point)
+    with failures_of(args.output):
+        n = apply_folder(args.probabilities, args.output, point, fold=args.fold, processes=args.processes)
+    print(f"{n} label maps in {args.output}")

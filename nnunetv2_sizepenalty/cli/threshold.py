@@ -1,0 +1,102 @@
+"""`nnUNetv2_sizepenalty threshold`: chooses threshold and smallest component on the validation cases."""
+
+import argparse
+import os
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "results_folder", metavar="RESULTS_FOLDER", type=Path, help="nnUNet_results/DATASET/TRAINER__PLANS__CONFIG"
+    )
+    parser.add_argument("-f", dest="folds", metavar="FOLD", nargs="+", help="default: every fold in the folder")
+    parser.add_argument("-o", dest="output", metavar="OUT", type=Path, help="default: RESULTS_FOLDER/operating_point")
+    parser.add_argument(
+        "--thresholds",
+        nargs="+",
+        metavar="T",
+        help="default: 0.3 0.4 0.5 0.6 0.7 (the thesis's); `dense` is 1e-5 to 1 - 1e-5, even in the logit",
+    )
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument(
+        "--min-voxels",
+        nargs="+",
+        type=float,
+        metavar="N",
+        help="remove components under N voxels (default: 5, the thesis's; 0: none); several are searched, with none",
+    )
+    sizes.add_argument("--min-mm3", nargs="+", type=float, metavar="X", help="the same in mm^3")
+    parser.add_argument(
+        "--objective",
+        default="dice",
+        help="dice (mean over cases), pooled_dice, pq, lesion_f1, rve, or sensitivity@FP: the lesion sensitivity at "
+        "that many false positives per case",
+    )
+    parser.add_argument("--class", dest="classes", metavar="NAME", nargs="+", help="classes or regions, default: all")
+    parser.add_argument(
+        "--predict", action="store_true", help="predict the validation cases; nothing but counts is written"
+    )
+    parser.add_argument(
+        "--step-size", type=float, metavar="S", help="of --predict's sliding window: 0.5 (nnU-Net's) or 0.25 (thesis's)"
+    )
+    parser.add_argument(
+        "-device", choices=("cuda", "cpu", "mps"), help="of --predict, default: cuda where there is one"
+    )
+    parser.add_argument(
+        "-chk", default="checkpoint_final.pth", metavar="FILE", help="checkpoint that predicts or has predicted"
+    )
+    parser.add_argument(
+        "--cross-fit", action="store_true", help="also choose for each fold on the others: the honest gain"
+    )
+    parser.add_argument("-ref", type=Path, metavar="DIR", help="reference label maps, default: nnU-Net's own copy")
+    parser.add_argument("-np", dest="processes", type=int, default=min(4, os.cpu_count() or 1), help="cases at a time")
+
+
+def run(args: argparse.Namespace) -> None:
+    import torch
+
+    from nnunetv2_sizepenalty.cli.failures import failures_of
+    from nnunetv2_sizepenalty.errors import UserError
+    from nnunetv2_sizepenalty.operating_point import ModelFolder, Objective, Prediction, choose_operating_point
+    from nnunetv2_sizepenalty.operating_point.terminal import print_report
+
+    if args.step_size is not None and not args.predict:
+        raise UserError("--step-size belongs to --predict: nnU-Net's own validation has step 0.5")
+    prediction = None
+    if args.predict:
+        device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        prediction = Prediction(args.chk, args.step_size or 0.5, device)
+    output = args.output or args.results_folder / "operating_point"
+    with failures_of(output):
+        report = choose_operating_point(
+            ModelFolder(args.results_folder, args.ref),
+            output,
+            folds=args.folds,
+            candidates=_candidates(args),
+            objective=Objective.parse(args.objective),
+            classes=args.classes,
+            prediction=prediction,
+            checkpoint=args.chk,
+            with_cross_fit=args.cross_fit,
+            processes=args.processes,
+        )
+    print_report(report, output)
+
+
+def _candidates(args: argparse.Namespace):
+    from nnunetv2_sizepenalty.errors import UserError
+    from nnunetv2_sizepenalty.operating_point import Candidates, dense_thresholds
+
+    named = {}
+    try:
+        if args.thresholds == ["dense"]:
+            named["thresholds"] = dense_thresholds()
+        elif args.thresholds:
+            named["thresholds"] = tuple(float(t) for t in args.thresholds)
+        if args.min_voxels:
+            named["sizes"] = tuple(args.min_voxels)
+        elif args.min_mm3:
+            named |= {"sizes": tuple(args.min_mm3), "unit": "mm3"}
+        return Candidates(**named)
+    except ValueError as error:
+        raise UserError(f"--thresholds, --min-voxels or --min-mm3: {error}") from None

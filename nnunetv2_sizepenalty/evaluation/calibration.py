@@ -1,0 +1,155 @@
+"""How well probabilities say what they mean, in counts that add up over cases. No threshold is chosen here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+from sklearn.metrics import average_precision_score
+
+from nnunetv2_sizepenalty.lesions import SizeBins, voxels_to_ml
+
+NEIGHBOURHOOD_MM = 10.0
+RELIABILITY_BINS = 20
+# Steps of the pooled precision-recall curve, even in the logit; float32 probabilities end within +-17.
+_CURVE_EDGES = np.linspace(-17, 17, 2041)
+
+
+@dataclass(frozen=True)
+class CalibrationCounts:
+    """One case and class. Curves are per bin of the probability, volumes in voxels.
+
+    Attributes:
+        near_voxels, near_probability, near_positives: voxels in the lesions' neighbourhood, the sum of their
+            probabilities and how many of them are lesion, each (RELIABILITY_BINS,).
+        positives, negatives: lesion and other voxels of the whole image, per step of the logit.
+        soft, hard, reference: sum of the probabilities, voxels above 0.5, voxels of the reference.
+        voxel_ml: volume of a voxel.
+        average_precision: of the case's voxels, NaN without a lesion.
+    """
+
+    near_voxels: np.ndarray
+    near_probability: np.ndarray
+    near_positives: np.ndarray
+    positives: np.ndarray
+    negatives: np.ndarray
+    soft: float
+    hard: float
+    reference: float
+    voxel_ml: float
+    average_precision: float
+
+    def as_arrays(self) -> dict[str, np.ndarray]:
+        """The fields as arrays, to be stored; `CalibrationCounts(**arrays)` takes them back."""
+        return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+
+
+def lesion_neighbourhood(
+    reference: np.ndarray, spacing_mm: Sequence[float], distance_mm: float = NEIGHBOURHOOD_MM
+) -> np.ndarray:
+    """Where the nearest voxel of the reference is at most `distance_mm` away, the reference included."""
+    near = np.zeros(reference.shape, dtype=bool)
+    if not reference.any():
+        return near
+    box = []
+    for axis, step in enumerate(spacing_mm):
+        inside = np.flatnonzero(reference.any(axis=tuple(i for i in range(reference.ndim) if i != axis)))
+        margin = int(distance_mm / step)
+        box.append(slice(max(0, inside[0] - margin), inside[-1] + margin + 1))
+    near[tuple(box)] = distance_transform_edt(~reference[tuple(box)], sampling=spacing_mm) <= distance_mm
+    return near
+
+
+def count_calibration(
+    probability: np.ndarray, reference: np.ndarray, spacing_mm: Sequence[float], valid: np.ndarray | None = None
+) -> CalibrationCounts:
+    """Counts one case.
+
+    Args:
+        probability: of the class, between 0 and 1, (z, y, x).
+        reference: boolean, the same shape.
+        spacing_mm: (z, y, x).
+        valid: where the reference is known; everywhere when None.
+    """
+    near = lesion_neighbourhood(reference, spacing_mm)
+    if valid is not None:
+        near &= valid
+    p_near, y_near = probability[near].astype(np.float64), reference[near]
+    near_bin = np.minimum((p_near * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
+
+    p, y = (probability.ravel(), reference.ravel()) if valid is None else (probability[valid], reference[valid])
+    with np.errstate(divide="ignore"):
+        step = np.digitize(np.log(p) - np.log1p(-p), _CURVE_EDGES)
+    steps = len(_CURVE_EDGES) + 1
+    every, positives = np.bincount(step, minlength=steps), np.bincount(step[y], minlength=steps)
+    return CalibrationCounts(
+        near_voxels=np.bincount(near_bin, minlength=RELIABILITY_BINS),
+        near_probability=np.bincount(near_bin, weights=p_near, minlength=RELIABILITY_BINS),
+        near_positives=np.bincount(near_bin[y_near], minlength=RELIABILITY_BINS),
+        positives=positives,
+        negatives=every - positives,
+        soft=float(p.sum(dtype=np.float64)),
+        hard=float(np.count_nonzero(p > np.float32(0.5))),
+        reference=float(np.count_nonzero(y)),
+        voxel_ml=voxels_to_ml(1, spacing_mm),
+        average_precision=float(average_precision_score(y, p)) if y.any() else np.nan,
+    )
+
+
+def reliability_curve(cases: Sequence[CalibrationCounts]) -> dict[str, np.ndarray]:
+    """Per bin with voxels, of all cases together: mean probability, share of lesion voxels, number of voxels."""
+    voxels = sum(case.near_voxels for case in cases)
+    used = voxels > 0
+    probability = sum(case.near_probability for case in cases)[used] / voxels[used]
+    observed = sum(case.near_positives for case in cases)[used] / voxels[used]
+    return {"probability": probability, "observed": observed, "voxels": voxels[used]}
+
+
+def expected_calibration_error(curve: dict[str, np.ndarray]) -> float:
+    """Mean over voxels of abs(probability - observed) per bin (Guo et al. 2017); NaN without voxels."""
+    if not curve["voxels"].sum():
+        return float("nan")
+    return float(np.average(np.abs(curve["probability"] - curve["observed"]), weights=curve["voxels"]))
+
+
+def mean_average_precision(cases: Sequence[CalibrationCounts]) -> tuple[float, int]:
+    """Mean of the cases' voxel-wise average precision, and over how many: those with a lesion."""
+    values = np.array([case.average_precision for case in cases], dtype=float)
+    defined = values[np.isfinite(values)]
+    return (float(defined.mean()) if len(defined) else float("nan")), len(defined)
+
+
+def pooled_average_precision(cases: Sequence[CalibrationCounts]) -> float:
+    """Average precision of all cases' voxels in one, on 2,040 steps of the logit; NaN without a lesion."""
+    positives, negatives = (sum(getattr(c, name) for c in cases)[::-1] for name in ("positives", "negatives"))
+    if not positives.sum():
+        return float("nan")
+    predicted = np.cumsum(positives + negatives)
+    precision = np.cumsum(positives) / np.maximum(predicted, 1)
+    return float(np.sum(positives * precision) / positives.sum())
+
+
+def volume_ratios(cases: Sequence[CalibrationCounts], bins: SizeBins | None = None) -> list[dict[str, float | str]]:
+    """Soft volume over hard volume and over the reference's, summed over the cases of each size; NaN for 0 / 0.
+
+    The size is the case's reference volume; lesion-free cases ("none") have a row of their own.
+    """
+    bins = bins or SizeBins()
+    names = ("none", *bins.names)
+    of_case = [1 + int(bins.index(c.reference * c.voxel_ml)) if c.reference else 0 for c in cases]
+    rows = []
+    for index, name in enumerate(names):
+        chosen = [case for case, row in zip(cases, of_case, strict=True) if row == index]
+        soft, hard, reference = (sum(getattr(c, k) * c.voxel_ml for c in chosen) for k in ("soft", "hard", "reference"))
+        rows.append(
+            {
+                "size": name,
+                "cases": len(chosen),
+                "soft_ml": soft,
+                "hard_ml": hard,
+                "reference_ml": reference,
+                "soft_to_hard": soft / hard if hard else float("nan"),
+                "soft_to_reference": soft / reference if reference else float("nan"),
+            }
+        )
+    return rows

@@ -1,0 +1,126 @@
+"""Where probabilities come from: the files that nnU-Net saved, or its predictor."""
+
+import contextlib
+import io
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
+from nnunetv2.utilities.label_handling.label_handling import convert_labelmap_to_one_hot
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder, nnunet_folder
+
+
+def read_probabilities(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The probabilities of one case, float32 (channels, z, y, x), from what nnU-Net saved with --npz.
+
+    Args:
+        shape: the expected one.
+
+    Raises:
+        UserError: the file is truncated, something else, of another shape, or holds values outside 0 to 1.
+    """
+    try:
+        with np.load(path) as file:
+            probabilities = file["probabilities"]
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(
+            f"{path} can't be read as nnU-Net's probabilities ({error}): delete and write it anew"
+        ) from error
+    check_probabilities(probabilities, shape, path)
+    return probabilities
+
+
+def check_probabilities(probabilities: np.ndarray, shape: tuple[int, ...], path: Path | str) -> None:
+    """Raises UserError where the shape is not `shape` or a value is not a probability."""
+    if probabilities.shape != shape:
+        raise UserError(
+            f"{path} has the shape {probabilities.shape}, reference and labels need {shape}: it belongs to another "
+            "image or to other labels; write it anew"
+        )
+    if not (probabilities.min() >= 0 and probabilities.max() <= 1):  # false for NaN as well
+        raise UserError(f"{path} holds values that are no probabilities: train or predict anew")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """How validation cases are predicted: nnU-Net's own validation is step 0.5 with mirroring."""
+
+    checkpoint: str = "checkpoint_final.pth"
+    step_size: float = 0.5
+    device: str = "cuda"
+
+
+class FoldPredictor:
+    """One fold's model and its preprocessed cases, predicted as nnU-Net's final validation predicts them."""
+
+    def __init__(self, model: ModelFolder, fold: str, how: Prediction):
+        """Loads the model.
+
+        Raises:
+            UserError: the checkpoint or the preprocessed data are missing.
+        """
+        if not (model.fold_folder(fold) / how.checkpoint).is_file():
+            raise UserError(f"{model.fold_folder(fold) / how.checkpoint} is missing: name another with -chk")
+        device = torch.device(how.device)
+        with contextlib.redirect_stdout(io.StringIO()):  # it says on the CPU that it isn't a GPU
+            self._predictor = nnUNetPredictor(
+                tile_step_size=how.step_size,
+                device=device,
+                perform_everything_on_device=device.type == "cuda",
+                allow_tqdm=False,
+            )
+            self._predictor.initialize_from_trained_model_folder(str(model.path), (fold,), how.checkpoint)
+        configuration = self._predictor.configuration_manager
+        data = (nnunet_folder("nnUNet_preprocessed") or Path()) / model.dataset / configuration.data_identifier
+        if not data.is_dir():
+            raise UserError(f"{data} is missing: run nnUNetv2_preprocess, or set nnUNet_preprocessed")
+        # nnU-Net keeps a cascade's first predictions beside the model that made them
+        previous, (trainer, plans, name) = configuration.previous_stage_name, model.identifier
+        previous_folder = model.path.parent / f"{trainer}__{plans}__{previous}" / "predicted_next_stage" / name
+        self._dataset = infer_dataset_class(str(data))(
+            str(data), None, folder_with_segs_from_previous_stage=str(previous_folder) if previous else None
+        )
+        self._data = data
+
+    def logits(self, case: str) -> tuple[np.ndarray, Mapping[str, Any]]:
+        """Float16 logits of the preprocessed case and its properties.
+
+        Raises:
+            UserError: it isn't preprocessed.
+        """
+        try:
+            image, _, previous, properties = self._dataset.load_case(case)
+        except (OSError, RuntimeError) as error:
+            raise UserError(f"{case} can't be read from {self._data} ({error}): run nnUNetv2_preprocess") from error
+        image = np.array(image[:])
+        if previous is not None:
+            labels = self._predictor.label_manager.foreground_labels
+            image = np.vstack((image, convert_labelmap_to_one_hot(previous[:], labels, output_dtype=image.dtype)))
+        logits = self._predictor.predict_logits_from_preprocessed_data(torch.from_numpy(image))
+        return logits.cpu().numpy(), properties
+
+
+def probabilities_from_logits(logits: np.ndarray, properties: Mapping[str, Any], model: ModelFolder) -> np.ndarray:
+    """The probabilities in the original image's grid, by the function with which nnU-Net writes its .npz."""
+    plans = PlansManager(model.plans)
+    _, probabilities = convert_predicted_logits_to_segmentation_with_correct_shape(
+        logits,
+        plans,
+        plans.get_configuration(model.identifier[2]),
+        plans.get_label_manager(model.dataset_json),
+        properties,
+        return_probabilities=True,
+        num_threads_torch=1,
+    )
+    return probabilities

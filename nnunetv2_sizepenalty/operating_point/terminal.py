@@ -1,0 +1,109 @@
+"""What the commands print: the choice, its worth, warnings, and what to type next."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from nnunetv2_sizepenalty.operating_point.bake import missing_for_export
+from nnunetv2_sizepenalty.operating_point.model_folder import nnunet_folder, read_json
+from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE
+
+
+def print_report(report: dict[str, Any], output: Path) -> None:
+    """The choice per class and fold, the cross-fitted gain, and a warning for each choice at an edge."""
+    console = Console(soft_wrap=True)
+    unit, objective = report["candidates"]["unit"], report["objective"]
+    for name, result in report["classes"].items():
+        table = Table("fold", "threshold", f"smallest ({unit})", objective, "at 0.5", "nnU-Net's", title=f"{name}")
+        for fold, choice in {**result["folds"], ENSEMBLE: result[ENSEMBLE]}.items():
+            table.add_row(fold, f"{choice['threshold']:.6g}", _size(choice["min_size"]), *map(_number, _scores(choice)))
+        console.print(table)
+        if result["cross_fit"]:
+            _print_cross_fit(console, result["cross_fit"], objective)
+        calibration = result["calibration"]
+        console.print(
+            f"average precision {_number(calibration['average_precision'])}, calibration error within "
+            f"{calibration['neighbourhood_mm']:g} mm of a lesion {_number(calibration['expected_calibration_error'])}"
+        )
+        for warning in edge_warnings(name, result):
+            console.print(f"WARNING: {warning}", style="bold red")
+    if report["source"]["cases"].get("all"):
+        console.print("WARNING: fold all validates on its training cases: the scores are too good", style="bold red")
+    point = shlex.quote(str(output / "operating_point.json"))
+    folder = shlex.quote(report["model"]["folder"])
+    step = (
+        f" (predict with -step_size {report['source']['step_size']:g})" if report["source"]["step_size"] != 0.5 else ""
+    )
+    console.print(f"{point}{step}; next, one of:", highlight=False)
+    console.print(f"  nnUNetv2_sizepenalty bake {folder} --operating-point {point} -o NEW_FOLDER", highlight=False)
+    console.print(f"  nnUNetv2_sizepenalty apply -i PROBABILITIES -o OUT --operating-point {point}", highlight=False)
+
+
+def edge_warnings(name: str, result: dict[str, Any]) -> list[str]:
+    """One line for each choice that lies at an end of its grid."""
+    choices = {**result["folds"], ENSEMBLE: result[ENSEMBLE]}
+    return [
+        f"{name}, {'all folds together' if fold == ENSEMBLE else f'fold {fold}'}: the choice is the {edge} of the "
+        f"search; the best may lie beyond it ({_remedy(edge)})"
+        for fold, choice in choices.items()
+        for edge in choice["edge"]
+    ]
+
+
+def _remedy(edge: str) -> str:
+    return "name larger sizes" if edge == "largest size" else "search with --thresholds dense"
+
+
+def _print_cross_fit(console: Console, fitted: dict[str, Any], objective: str) -> None:
+    table = Table(
+        "fold",
+        "chosen on the others",
+        f"{objective} (honest)",
+        "chosen on itself",
+        "at 0.5",
+        "nnU-Net's",
+        title="cross-fit",
+    )
+    for fold, result in fitted.items():
+        chosen = result["chosen"]
+        cut = f"{chosen['threshold']:.6g}, {_size(chosen['min_size'])}" if chosen else ""
+        values = [result[key] for key in ("cross_fitted", "optimistic", "at_half", "nnunet")]
+        table.add_row(fold, cut, *map(_number, values))
+    console.print(table)
+
+
+def _scores(choice: dict[str, Any]) -> list[float]:
+    return [choice[key] for key in ("score", "score_at_half", "score_nnunet")]
+
+
+def _number(value: float) -> str:
+    return "-" if value != value else f"{value:.4f}"
+
+
+def _size(value: float) -> str:
+    return f"{value:g}" if value else "none"
+
+
+def print_baked(output: Path, folds: Sequence[str], checkpoints: Sequence[str], per_fold: bool) -> None:
+    """The nnU-Net commands that use a baked folder."""
+    results = nnunet_folder("nnUNet_results")
+    folder, parts = output.resolve(), output.resolve().name.split("__")
+    dataset = read_json(output / "plans.json")["dataset_name"]
+    chk = "" if "checkpoint_final.pth" in checkpoints else f" -chk {checkpoints[0]}"
+    named = results is not None and len(parts) == 3 and folder.parent == results.resolve() / dataset
+    for names in [[fold] for fold in folds] if per_fold else [list(folds)]:
+        fold = " ".join(names)
+        if named:
+            model = f"nnUNetv2_predict -d {dataset} -tr {parts[0]} -p {parts[1]} -c {parts[2]}"
+        else:
+            model = f"nnUNetv2_predict_from_modelfolder -m {shlex.quote(str(output))}"
+        print(f"{model} -f {fold}{chk} -i IN -o OUT")
+        filters = output / f"crossval_results_folds_{'_'.join(names)}" / "postprocessing.pkl"
+        if filters.is_file():
+            print(f"nnUNetv2_apply_postprocessing -i OUT -o OUT_FILTERED -pp_pkl_file {shlex.quote(str(filters))}")
+    if missing := missing_for_export(output):
+        print(f"nnUNetv2_export_model_to_zip will fail: the model has no {', '.join(missing)}")

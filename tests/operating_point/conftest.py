@@ -1,0 +1,55 @@
+"""Results folders for the operating point: written by hand for the unit tests, trained for the integration tests."""
+
+import json
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+from operating_point_data import SOFTMAX, write_image
+from scipy.ndimage import gaussian_filter
+
+from nnunetv2_sizepenalty.operating_point import ModelFolder
+from nnunetv2_sizepenalty.phantom import generate_case
+
+
+@pytest.fixture(scope="session")
+def phantom_predictions() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """20 phantom cases: reference mask and a noisy float32 probability; the last is lesion-free."""
+    cases = {}
+    for index in range(20):
+        mask = generate_case(11, index, (24, 32, 32), (6, 6, 6)).mask > 0
+        if index == 19:
+            mask[:] = False
+        rng = np.random.default_rng(index)
+        noise = gaussian_filter(rng.normal(size=mask.shape), 1.2) * 12
+        logit = 7 * gaussian_filter(mask.astype(float), 0.8) - 4.5 + noise
+        cases[f"case_{index:02}"] = mask, (1 / (1 + np.exp(-logit))).astype(np.float32)
+    return cases
+
+
+@pytest.fixture
+def write_model(tmp_path) -> Callable[..., ModelFolder]:
+    """Writes a results folder as nnU-Net leaves it after `--val --npz`, without checkpoints."""
+
+    def write(
+        folds: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],
+        dataset: Mapping = SOFTMAX,
+        name: str = "model",
+    ) -> ModelFolder:
+        """`folds`: fold -> case -> (reference label map, probabilities with all channels)."""
+        path, references = tmp_path / name / "nnUNetTrainer__nnUNetPlans__3d_fullres", tmp_path / name / "references"
+        path.mkdir(parents=True)
+        plans = {"dataset_name": "Dataset042_Test", "plans_name": "nnUNetPlans", "image_reader_writer": "SimpleITKIO"}
+        (path / "plans.json").write_text(json.dumps(plans))
+        (path / "dataset.json").write_text(json.dumps({**dataset, "file_ending": ".nii.gz"}))
+        for fold, cases in folds.items():
+            validation = path / f"fold_{fold}" / "validation"
+            validation.mkdir(parents=True)
+            for case, (reference, probabilities) in cases.items():
+                write_image(references / f"{case}.nii.gz", reference.astype(np.uint8))
+                np.savez_compressed(validation / f"{case}.npz", probabilities=probabilities)
+            rows = [{"prediction_file": str(validation / f"{case}.nii.gz")} for case in cases]
+            (validation / "summary.json").write_text(json.dumps({"metric_per_case": rows}))
+        return ModelFolder(path, references)
+
+    return write

@@ -1,0 +1,281 @@
+"""From a results folder to operating_point.json: the same as brute force, resumable, in processes, and refusals."""
+
+import itertools
+import json
+import shutil
+
+import numpy as np
+import pytest
+from operating_point_data import NESTED, softmax_of
+from scipy import ndimage
+
+from nnunetv2_sizepenalty.cli.main import main
+from nnunetv2_sizepenalty.evaluation.records import from_json, to_json
+from nnunetv2_sizepenalty.operating_point import Candidates, Objective, choose_operating_point, read_operating_point
+
+THRESHOLDS, SIZES = (0.2, 0.5, 0.8), (5.0, 30.0)
+NEIGHBOURS = ndimage.generate_binary_structure(3, 2)
+
+
+@pytest.fixture
+def two_folds(write_model, phantom_predictions):
+    """20 phantom cases in two folds of ten."""
+    cases = {name: (mask, softmax_of(p)) for name, (mask, p) in phantom_predictions.items()}
+    names = list(cases)
+    return write_model({"0": {n: cases[n] for n in names[::2]}, "1": {n: cases[n] for n in names[1::2]}})
+
+
+@pytest.fixture
+def small_folds(write_model, phantom_predictions):
+    """Two folds of two cases."""
+    cases = {name: (mask, softmax_of(p)) for name, (mask, p) in list(phantom_predictions.items())[:4]}
+    return write_model({"0": {n: cases[n] for n in list(cases)[::2]}, "1": {n: cases[n] for n in list(cases)[1::2]}})
+
+
+def brute_force(cases, threshold, size) -> dict[str, float]:
+    """Dice and PQ of one candidate over cases, from definitions alone."""
+    dice, pq = [], []
+    for reference, probability in cases:
+        labels, n = ndimage.label(probability > np.float32(threshold), NEIGHBOURS)
+        prediction = np.isin(labels, [i for i in range(1, n + 1) if (labels == i).sum() >= size])
+        if not (reference.any() or prediction.any()):
+            continue
+        dice.append(2 * (reference & prediction).sum() / (reference.sum() + prediction.sum()))
+        references, n_reference = ndimage.label(reference, NEIGHBOURS)
+        predictions, n_prediction = ndimage.label(prediction, NEIGHBOURS)
+        pairs, taken = [], set()
+        for r, p in itertools.product(range(1, n_reference + 1), range(1, n_prediction + 1)):
+            both = ((references == r) & (predictions == p)).sum()
+            pairs.append((both / ((references == r) | (predictions == p)).sum(), r, -p))
+        matched = 0.0
+        for iou, r, p in sorted(pairs, reverse=True):
+            if iou >= 0.5 and not taken & {r, p}:
+                taken |= {r, p}
+                matched += iou
+        pq.append(matched / ((n_reference + n_prediction) / 2))
+    return {"dice": np.mean(dice), "pq": np.mean(pq)}
+
+
+@pytest.mark.parametrize("objective", ["dice", "pq"])
+def test_choice_and_scores_equal_brute_force(two_folds, phantom_predictions, tmp_path, objective):
+    report = choose_operating_point(
+        two_folds,
+        tmp_path / "out",
+        candidates=Candidates(THRESHOLDS, SIZES),
+        objective=Objective.parse(objective),
+    )
+    result = report["classes"]["lesion"]
+    cases = list(phantom_predictions.values())
+    for fold, of_fold in {"0": cases[::2], "1": cases[1::2], "ensemble": cases}.items():
+        table = {(r["threshold"], r["min_size"]): r for r in result["table"] if r["fold"] == fold}
+        expected = {key: brute_force(of_fold, *key) for key in itertools.product(THRESHOLDS, (0.0, *SIZES))}
+        assert table.keys() == expected.keys()
+        for key, scores in expected.items():
+            assert {name: table[key][name] for name in scores} == pytest.approx(scores, abs=1e-9)
+        best = max(expected, key=lambda key: expected[key][objective])
+        choice = result["ensemble"] if fold == "ensemble" else result["folds"][fold]
+        assert (choice["threshold"], choice["min_size"]) == best
+        assert choice["score"] == pytest.approx(expected[best][objective], abs=1e-9)
+        assert choice["score_nnunet"] == pytest.approx(expected[0.5, 0.0][objective], abs=1e-9)
+    # the cases are hard enough that candidates differ
+    assert len({round(r["dice"], 6) for r in result["table"]}) > 15
+
+
+def test_what_is_written_is_what_is_returned_and_apply_reads_it(two_folds, tmp_path):
+    report = choose_operating_point(two_folds, tmp_path / "out", with_cross_fit=True)
+    text = (tmp_path / "out" / "operating_point.json").read_text()
+    assert "NaN" not in text
+    assert from_json(text)["classes"]["lesion"]["ensemble"] == report["classes"]["lesion"]["ensemble"]
+    assert (tmp_path / "out" / "operating_point.png").stat().st_size > 10_000
+    point = read_operating_point(tmp_path / "out" / "operating_point.json")
+    assert list(point.cuts) == ["0", "1", "ensemble"]
+    for fold, cut in point.cuts.items():
+        choice = report["classes"]["lesion"]["folds"].get(fold, report["classes"]["lesion"]["ensemble"])
+        assert (cut["lesion"].threshold, cut["lesion"].min_size) == (choice["threshold"], choice["min_size"])
+    assert report["source"]["cases"]["1"] == [f"case_{i:02}" for i in range(1, 20, 2)]
+    assert set(report["classes"]["lesion"]["cross_fit"]) == {"0", "1", "mean"}
+
+
+def test_an_interrupted_run_goes_on_and_counts_nothing_twice(two_folds, tmp_path, capsys):
+    out = tmp_path / "out"
+    first = choose_operating_point(two_folds, out)
+    counts = sorted((out / "counts").glob("*/*.npz"))
+    assert len(counts) == 20
+    counts[0].unlink()
+    counts[1].write_bytes(counts[1].read_bytes()[:100])  # as a killed process might leave it
+    kept = {path: path.stat().st_mtime_ns for path in counts[2:]}
+    capsys.readouterr()
+    assert to_json(choose_operating_point(two_folds, out)) == to_json(first)
+    assert "18 of 20 cases are counted already" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in counts[2:]} == kept
+    # Another objective needs no new counts, other candidates do.
+    choose_operating_point(two_folds, out, objective=Objective("pq"))
+    assert "20 of 20" in capsys.readouterr().out
+    choose_operating_point(two_folds, out, candidates=Candidates((0.4, 0.6)))
+    assert "counted already" not in capsys.readouterr().out
+
+
+def test_counts_of_a_file_that_has_changed_are_not_used(two_folds, tmp_path):
+    before = choose_operating_point(two_folds, tmp_path / "out")
+    file = two_folds.path / "fold_0" / "validation" / "case_00.npz"
+    probabilities = np.load(file)["probabilities"]
+    np.savez_compressed(file, probabilities=probabilities[::-1])
+    after = choose_operating_point(two_folds, tmp_path / "out")
+    assert after["classes"]["lesion"]["folds"]["0"] != before["classes"]["lesion"]["folds"]["0"]
+    assert after["classes"]["lesion"]["folds"]["1"] == before["classes"]["lesion"]["folds"]["1"]
+
+
+@pytest.mark.integration
+def test_two_processes_count_what_one_does(two_folds, tmp_path):
+    one = choose_operating_point(two_folds, tmp_path / "one", folds=["0"])
+    two = choose_operating_point(two_folds, tmp_path / "two", folds=["0"], processes=2)
+    assert to_json(two) == to_json(one)
+
+
+def test_each_region_gets_its_own_threshold(write_model, phantom_predictions, tmp_path):
+    cases = {}
+    for name, (mask, probability) in list(phantom_predictions.items())[:6]:
+        core = ndimage.binary_erosion(mask)
+        label = mask.astype(int) + core
+        cases[name] = label, np.stack([probability, np.where(core, 0.95, 0.85)]).astype(np.float32)
+    model = write_model({"0": cases}, NESTED)
+    report = choose_operating_point(model, tmp_path / "out", candidates=Candidates((0.3, 0.9), (0,)))
+    assert list(report["classes"]) == ["whole", "core"]
+    core = report["classes"]["core"]
+    assert core["values"] == [2]
+    assert core["ensemble"]["threshold"] == 0.9
+    assert core["ensemble"]["score"] == 1
+    assert core["ensemble"]["edge"] == ["highest threshold"]
+    assert report["classes"]["whole"]["ensemble"]["threshold"] < 0.9
+    only = choose_operating_point(model, tmp_path / "only", candidates=Candidates((0.3, 0.9), (0,)), classes=["core"])
+    assert to_json(only["classes"]) == to_json({"core": core})
+
+
+def test_the_terminal_shows_the_choice_its_worth_and_the_edge(two_folds, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = [
+        "--thresholds",
+        "0.98",
+        "0.99",
+        "-o",
+        str(out),
+        "-ref",
+        str(two_folds.references),
+        "--cross-fit",
+        "-np",
+        "1",
+    ]
+    assert main(["threshold", str(two_folds.path), *arguments]) == 0
+    text = capsys.readouterr().out
+    # 0.5 joins the candidates and wins; it is the lowest
+    assert "WARNING: lesion, all folds together: the choice is the lowest threshold of the search" in text
+    assert "honest" in text
+    choice = json.loads((out / "operating_point.json").read_text())["classes"]["lesion"]["ensemble"]
+    assert choice["threshold"] == 0.5
+    assert choice["edge"] == ["lowest threshold"]
+    assert f"bake {two_folds.path} --operating-point {out / 'operating_point.json'}" in text
+
+
+def no_npz(model):
+    (model.path / "fold_1" / "validation" / "case_03.npz").unlink()
+
+
+def truncated(model):
+    file = model.path / "fold_1" / "validation" / "case_03.npz"
+    file.write_bytes(file.read_bytes()[:-4000])
+
+
+def another_shape(model):
+    np.savez(model.path / "fold_1" / "validation" / "case_03.npz", probabilities=np.zeros((2, 3, 4, 5), np.float32))
+
+
+def other_heads(model):
+    file = model.path / "fold_1" / "validation" / "case_03.npz"
+    np.savez(file, probabilities=np.load(file)["probabilities"][:1])
+
+
+def not_a_number(model):
+    file = model.path / "fold_1" / "validation" / "case_03.npz"
+    np.savez(file, probabilities=np.load(file)["probabilities"] * np.float32(np.nan))
+
+
+def no_cases(model):
+    (model.path / "fold_1" / "validation" / "summary.json").write_text('{"metric_per_case": []}')
+
+
+def no_split(model):
+    (model.path / "fold_1" / "validation" / "summary.json").unlink()
+
+
+def no_reference(model):
+    (model.references / "case_03.nii.gz").unlink()
+
+
+def no_fold(model):
+    shutil.rmtree(model.path / "fold_1")
+
+
+def no_plans(model):
+    (model.path / "plans.json").unlink()
+
+
+def broken_json(model):
+    (model.path / "dataset.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (no_npz, "`nnUNetv2_train Dataset042_Test 3d_fullres 1 -tr nnUNetTrainer -p nnUNetPlans --val --npz`"),
+        (truncated, "case_03.npz can't be read"),
+        (another_shape, "case_03.npz has the shape (2, 3, 4, 5)"),
+        (other_heads, "case_03.npz has the shape (1, 24, 32, 32), reference and labels need (2, 24, 32, 32)"),
+        (not_a_number, "no probabilities"),
+        (no_cases, "empty validation set"),
+        (no_split, "says which cases validate it"),
+        (no_reference, "reference of case_03 is missing"),
+        (no_fold, "fold_1 is missing"),
+        (no_plans, "no results folder"),
+        (broken_json, "dataset.json can't be read"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_bad_input_is_one_line_and_exit_code_2(small_folds, tmp_path, capsys, damage, message):
+    damage(small_folds)
+    out = tmp_path / "out"
+    arguments = [str(small_folds.path), "-f", "0", "1", "-o", str(out), "-ref", str(small_folds.references), "-np", "1"]
+    assert main(["threshold", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.strip().count("\n") == 0
+    assert not list(tmp_path.rglob("operating_point*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--thresholds", "0.5", "1"], "between 0 and 1"),
+        (["--thresholds", "many"], "could not convert"),
+        (["--min-voxels", "-3"], "0 (no filter) or more"),
+        (["--objective", "auc"], "sensitivity@2"),
+        (["--class", "tumour"], "no class tumour; it has lesion"),
+        (["--step-size", "0.25"], "belongs to --predict"),
+        (["-f", "0", "--cross-fit"], "several folds"),
+        (["--predict", "-device", "cpu"], "checkpoint_final.pth is missing"),
+        (["--objective", "sensitivity@0", "--thresholds", "0.01"], "more false positives"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_senseless_options_are_one_line_and_exit_code_2(small_folds, tmp_path, capsys, options, message):
+    arguments = [str(small_folds.path), "-o", str(tmp_path / "out"), "-ref", str(small_folds.references), "-np", "1"]
+    assert main(["threshold", *arguments, *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.strip().count("\n") == 0
+
+
+def test_an_output_below_a_file_is_one_line_and_exit_code_2(small_folds, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    arguments = [str(small_folds.path), "-o", str(tmp_path / "file" / "out"), "-ref", str(small_folds.references)]
+    assert main(["threshold", *arguments, "-np", "1"]) == 2
+    assert "can't be written" in capsys.readouterr().err
