@@ -79,8 +79,8 @@ class SizePenaltyTrainer(ResumableCheckpoints, nnUNetTrainer):
         if self.seed is not None:
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.benchmark = False
-        lines = [f"{key}: {value}" for key, value in self.settings.items()]
-        self.print_to_log_file("\nSize penalty settings:", *lines, "", add_timestamp=False)
+        lines = ["", "Size penalty settings:", *(f"  {key}: {value}" for key, value in self.settings.items()), ""]
+        self.print_to_log_file("\n".join(lines), add_timestamp=False)
 
     def get_dataloaders(self):
         if self.seed is None:

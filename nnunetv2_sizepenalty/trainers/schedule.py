@@ -1,5 +1,7 @@
 """OneCycleLR stepped per iteration under a trainer that steps its scheduler once an epoch."""
 
+import warnings
+
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
@@ -47,8 +49,15 @@ class IterationOneCycleLR(OneCycleLR):
 
     def step(self, epoch: int | None = None, iteration: int = 0) -> None:
         """Advances by one iteration, or with `epoch` goes to that epoch's iteration `iteration`."""
-        if epoch is not None:
-            self.last_epoch = epoch * self.iterations_per_epoch + iteration - 1
-        # the last iteration's step would lead beyond the end of the cycle, where torch raises
-        if self.last_epoch + 1 < self.total_steps:
-            super().step()
+        if epoch is None:
+            # the last iteration's step would lead beyond the end of the cycle, where torch raises
+            if self.last_epoch + 1 < self.total_steps:
+                super().step()
+            return
+        position = epoch * self.iterations_per_epoch + iteration
+        if self.last_epoch != position:
+            self.last_epoch = position - 1
+            with warnings.catch_warnings():
+                # in a continued run this precedes the process's first optimizer.step()
+                warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step", category=UserWarning)
+                super().step()
