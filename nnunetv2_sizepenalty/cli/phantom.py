@@ -1,6 +1,7 @@
 """`nnUNetv2_sizepenalty phantom`."""
 
 import argparse
+import os
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MM",
         help="voxel size along z, y, x in mm (default: 146 224 224 mm over the shape, 2 2 2 for ISLES's)",
     )
-    parser.add_argument("--processes", type=int, default=1, metavar="P", help="cases at once")
+    parser.add_argument("--processes", type=int, default=min(8, os.cpu_count() or 1), metavar="P", help="cases at once")
     parser.add_argument("--overwrite", action="store_true", help="replace the folder if it exists")
 
 

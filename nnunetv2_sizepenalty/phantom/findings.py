@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnunetv2_sizepenalty.lesions import component_voxels, label_components
 from nnunetv2_sizepenalty.phantom.fields import SmoothField
 from nnunetv2_sizepenalty.phantom.grid import CENTRE_MM, average
 from nnunetv2_sizepenalty.phantom.lesion_shapes import Ellipsoid, LesionSource, PlannedLesion, TissuePlaces
@@ -77,7 +78,7 @@ def paint_lesions(
     slack = average(
         np.float32(look.rater_slack) * SmoothField(rng, look.rater_mm, centre_mm=CENTRE_MM).on_axes(*axes), parts
     )
-    tissue = average(canvas.subject.csf(look.swelling), parts) < 0.5
+    tissue = average(np.where(canvas.subject.brain, canvas.subject.csf(look.swelling), 1), parts) < 0.5
     adc_case, s0_case = rng.uniform(*age.adc), rng.uniform(*age.s0)
     for lesion in source.plan(rng, canvas.subject):
         contrast = rng.uniform(*(look.small_contrast if lesion.volume_ml < look.small_ml else look.large_contrast))
@@ -89,6 +90,8 @@ def paint_lesions(
         box, fraction = grown
         scan_box, whole = _scan_voxels(box, fraction, parts)
         label = (average(whole, parts) > 0.5 + slack[scan_box]) & tissue[scan_box]
+        label, flecks = _without_flecks(label, look.smallest_piece)
+        fraction[_thin_voxels(flecks, scan_box, box, parts)] = 0
         core = np.median(healthy.adc[box][fraction >= fraction.max() * 0.9])
         dwi_factor = float(s0_factor * np.exp(core * (1 - adc_factor)))
         if dwi_factor < 1 + look.visible_gain or not label.any():
@@ -145,6 +148,21 @@ def _scan_voxels(box: tuple, fraction: np.ndarray, parts: tuple) -> tuple[tuple[
     scan = tuple(slice(s.start // p, -(-s.stop // p)) for s, p in zip(box, parts, strict=True))
     pads = [(s.start - c.start * p, c.stop * p - s.stop) for s, c, p in zip(box, scan, parts, strict=True)]
     return scan, np.pad(fraction, pads)
+
+
+def _thin_voxels(scan: np.ndarray, scan_box: tuple, box: tuple, parts: tuple) -> np.ndarray:
+    """A mask of the scan's voxels on the thin ones of `box`."""
+    for axis, n in enumerate(parts):
+        scan = scan.repeat(n, axis)
+    inside = (slice(b.start - s.start * p, b.stop - s.start * p) for b, s, p in zip(box, scan_box, parts, strict=True))
+    return scan[tuple(inside)]
+
+
+def _without_flecks(label: np.ndarray, smallest_piece: float) -> tuple[np.ndarray, np.ndarray]:
+    """The label without pieces below that share of it, and those pieces: sulci split a lesion, but not into dust."""
+    pieces, n = label_components(label)
+    small = np.concatenate([[False], component_voxels(pieces, n) < smallest_piece * label.sum()])[pieces]
+    return label & ~small, small
 
 
 def _centre(canvas: Canvas, box: tuple, fraction: np.ndarray) -> tuple[float, float, float]:

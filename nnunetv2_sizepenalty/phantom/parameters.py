@@ -29,10 +29,14 @@ class AnatomyVariation:
     sharpness: float = 9.0
     border_noise_sd: float = 0.10
     border_noise_mm: float = 6.0
-    groove_field_mm: float = 3.0
+    groove_field_mm: float = 3.6
     groove_depth_mm: float = 18.0
-    groove_half_width_mm: tuple[float, float] = (0.6, 1.3)
-    ribbon_mm: float = 3.6
+    groove_half_width_mm: tuple[float, float] = (0.8, 1.5)
+    ribbon_mm: float = 2.6
+    # no grooves nearer to the middle than this share of the brain's half axes
+    groove_inner_radius: float = 0.5
+    # 0: grooves run straight inwards; 1: they wind as freely inwards as along the surface
+    groove_radial_change: float = 0.5
     cerebellar_folding: float = 0.35
 
 
@@ -69,7 +73,7 @@ class Acquisition:
     noise_b0_ratio: float = 1.3
     noise_blur_voxels: float = 0.45
     air_brightening: tuple[float, float] = (0.1, 0.6)
-    air_reach_mm: float = 14.0
+    air_reach_mm: float = 9.0
     # slices thicker than this are simulated as several thin ones
     thin_slice_mm: float = 2.0
     adc_ceiling: float = 5.0
@@ -133,6 +137,8 @@ class LesionAppearance:
     near_mm: tuple[float, float] = (6.0, 30.0)
     rater_slack: float = 0.10
     rater_mm: float = 5.0
+    # pieces below this share of a lesion are dropped
+    smallest_piece: float = 0.08
     visible_gain: float = 0.10
 
 

@@ -6,11 +6,13 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from nnunetv2_sizepenalty.phantom.anatomy import Anatomy, TissueMaps
+from nnunetv2_sizepenalty.phantom.anatomy import Anatomy, TissueMaps, ventricle_distance_mm
 from nnunetv2_sizepenalty.phantom.fields import SmoothField
 from nnunetv2_sizepenalty.phantom.grid import CENTRE_MM, Grid
 from nnunetv2_sizepenalty.phantom.parameters import AnatomyVariation
 
+# Half axes of the brain, (x, y, z).
+_HULL_MM = np.array([68.0, 86.0, 64.0], np.float32)
 # Where the lateral ventricles' bodies meet, (x, y, z): the centre that they widen from.
 _VENTRICLE_CENTRE_MM = np.array([0.0, -12.0, 14.0])
 
@@ -109,7 +111,10 @@ def make_subject(
     points = pose.template_points(grid)
     template = anatomy.maps(points)
     brain = template.brain > 0.5
-    depth = ndimage.distance_transform_edt(brain, sampling=grid.spacing_mm).astype(np.float32)
+    ventricle_mm = ventricle_distance_mm(points)
+    # The cortex also folds along the fissures, so they count as outside.
+    inside = brain & ((template.csf < 0.5) | (ventricle_mm < 4))
+    depth = ndimage.distance_transform_edt(inside, sampling=grid.spacing_mm).astype(np.float32)
     groove, ribbon = _folds(points, depth, grid, rng, variation)
     noise = SmoothField(rng, variation.border_noise_mm, centre_mm=CENTRE_MM).on_axes(*grid.axes_mm)
     tissue = template.white + template.grey
@@ -118,8 +123,6 @@ def make_subject(
     difference += np.float32(variation.border_noise_sd) * noise
     grey = tissue / (1 + np.exp(-np.float32(variation.sharpness) * difference))
     maps = TissueMaps(white=tissue - grey, grey=grey, brain=template.brain)
-    ventricle = (template.csf > 0.5) & (depth > 22) & (np.abs(points[0]) < 42)
-    ventricle_mm = ndimage.distance_transform_edt(~ventricle, sampling=grid.spacing_mm).astype(np.float32)
     return Subject(grid, points, maps, groove, brain, ventricle_mm)
 
 
@@ -138,13 +141,24 @@ def _folds(
 ) -> tuple[np.ndarray, np.ndarray]:
     """CSF fraction of the grooves, and how much a voxel belongs to the cortex along them."""
     smoothing = variation.groove_field_mm
-    field = SmoothField(rng, smoothing, centre_mm=CENTRE_MM).on_axes(*grid.axes_mm)
-    # Distance to the zero level set: |field| over its root mean square gradient.
-    sheet_mm = np.abs(field) * np.float32(smoothing * np.sqrt(2 / 3))
+    # Sulci run inwards: the field hardly changes along rays from the middle of the brain.
+    centre = np.asarray(CENTRE_MM, np.float32)[:, None, None, None]
+    offset = points - centre
+    radius = np.sqrt(((offset / _HULL_MM[:, None, None, None]) ** 2).sum(0))
+    offset *= np.clip(radius, 0.25, None) ** np.float32(variation.groove_radial_change - 1)
+    field = SmoothField(rng, smoothing, centre_mm=CENTRE_MM).at(offset + centre)
+    # Distance to the zero level set: |field| over its gradient, whose root mean square the formula below holds.
+    steepness = np.sqrt(sum(g**2 for g in np.gradient(field, *grid.spacing_mm)))
+    sheet_mm = np.abs(field) / np.maximum(steepness, np.float32(0.5 * np.sqrt(1.5) / smoothing))
     reach = np.clip(1 - depth / np.float32(variation.groove_depth_mm), 0, 1)
-    amount = np.sqrt(reach) * np.where(posterior_fossa(points), np.float32(variation.cerebellar_folding), 1)
+    fossa = posterior_fossa(points)
+    # The fissures reach the middle of the brain, the folds along them do not.
+    reach *= np.clip((radius - np.float32(variation.groove_inner_radius)) / np.float32(0.2), 0, 1)
+    amount = np.sqrt(reach) * np.where(fossa, np.float32(variation.cerebellar_folding), 1)
     half_width = np.float32(rng.uniform(*variation.groove_half_width_mm)) * amount
     voxel = np.float32(np.prod(grid.spacing_mm) ** (1 / 3))
     groove = np.clip((half_width - sheet_mm) / voxel + 0.5, 0, np.minimum(1, 2 * half_width / voxel))
-    ribbon = np.clip((np.float32(variation.ribbon_mm) - sheet_mm) / 2 + 0.5, 0, 1) * np.clip(3 * reach, 0, 1)
-    return groove.astype(np.float32), (ribbon * (amount > 0.5)).astype(np.float32)
+    ribbon = np.clip((np.float32(variation.ribbon_mm) + half_width - sheet_mm) / 2 + 0.5, 0, 1) * np.clip(
+        8 * reach, 0, 1
+    )
+    return groove.astype(np.float32), np.where(fossa, 0, ribbon).astype(np.float32)
