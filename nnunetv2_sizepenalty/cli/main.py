@@ -13,6 +13,7 @@ from nnunetv2_sizepenalty.errors import UserError
 SUBCOMMANDS: dict[str, str] = {
     "demo": "phantom, training, prediction and scores in a few minutes on a CPU",
     "convert": "ADC and DWI to an nnU-Net dataset with the mismatch channel",
+    "plan": "patches, batch and network of the recipe, beside nnU-Net's own plan",
     "split": "folds and test part, by patient and balanced, or the thesis's",
     "phantom": "synthetic stroke volumes with known lesions",
     "threshold": "threshold and smallest lesion, chosen on the validation cases",
