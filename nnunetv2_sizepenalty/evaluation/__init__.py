@@ -1,7 +1,21 @@
 """Scores of predicted masks against references: per case, per lesion, by size, with what is undefined said."""
 
-from nnunetv2_sizepenalty.evaluation.folder import evaluate_folder
-from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol, Rule
-from nnunetv2_sizepenalty.evaluation.records import Evaluation, read_evaluation, write_evaluation
+import importlib
 
-__all__ = ["PROTOCOLS", "Evaluation", "Protocol", "Rule", "evaluate_folder", "read_evaluation", "write_evaluation"]
+# Loaded when first used: a worker process that scores masks needs none of pandas, scikit-learn or torch.
+_HOMES = {
+    "Evaluation": "records",
+    "PROTOCOLS": "protocols",
+    "Protocol": "protocols",
+    "Rule": "protocols",
+    "evaluate_folder": "folder",
+    "read_evaluation": "records",
+    "write_evaluation": "records",
+}
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

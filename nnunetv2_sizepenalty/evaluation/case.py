@@ -24,15 +24,18 @@ class CaseScores:
     centroid: np.ndarray
 
 
-def bounding_box(*arrays: np.ndarray, margin: int = 0) -> tuple[slice, ...]:
+def bounding_box(*arrays: np.ndarray) -> tuple[slice, ...]:
     """The smallest box that holds every voxel that is not 0 in any of the arrays; an empty box where there is none."""
+    used = arrays[0] != 0
+    for array in arrays[1:]:
+        used |= array != 0
     box = []
-    for axis in range(arrays[0].ndim):
-        others = tuple(a for a in range(arrays[0].ndim) if a != axis)
-        used = np.flatnonzero(np.logical_or.reduce([a.any(axis=others) for a in arrays]))
-        if not len(used):
+    while used.ndim:
+        along = np.flatnonzero(used.any(axis=tuple(range(1, used.ndim))))
+        if not len(along):
             return (slice(0, 0),) * arrays[0].ndim
-        box.append(slice(max(used[0] - margin, 0), used[-1] + 1 + margin))
+        box.append(slice(int(along[0]), int(along[-1]) + 1))
+        used = used[box[-1]].any(axis=0)
     return tuple(box)
 
 
@@ -46,13 +49,15 @@ def score_case(
         spacing_mm: one value per axis, in the arrays' order.
         protocol: the rules.
     """
-    box = bounding_box(reference, prediction, margin=protocol.dilation)
-    if box[0].stop == 0:
-        box = (slice(0, 1),) * reference.ndim
-    ref = find_instances(reference[box] != 0, spacing_mm, protocol, is_reference=True)
-    pred = find_instances(prediction[box] != 0, spacing_mm, protocol, is_reference=False)
-    overlaps = find_overlaps(ref.labels, pred.labels, ref.voxels, pred.voxels)
-    touching = overlaps if ref.reach is ref.labels else find_overlaps(ref.reach, pred.labels, ref.voxels, pred.voxels)
+    box = bounding_box(reference, prediction)
+    # A layer of background around all, so that every lesion voxel has neighbours, and room for the dilation.
+    padding = 1 + protocol.dilation
+    ref = find_instances(np.pad(reference[box] != 0, padding), spacing_mm, protocol, is_reference=True)
+    pred = find_instances(np.pad(prediction[box] != 0, padding), spacing_mm, protocol, is_reference=False)
+    overlaps = find_overlaps(ref.lesion, pred.labels.ravel()[ref.index], ref.voxels, pred.voxels)
+    touching = overlaps
+    if ref.reach is not ref.labels:
+        touching = find_overlaps(ref.reach.ravel()[pred.index], pred.lesion, ref.voxels, pred.voxels)
     match = match_one_to_one(overlaps, protocol.matching)
     detection = detect(touching if protocol.detection.metric == "overlap" else overlaps, protocol.detection, match)
 
@@ -68,7 +73,7 @@ def score_case(
 
     lesions = _lesion_table(ref, pred, detection, match, lesion_masd, spacing_mm)
     lesions["dice"][: len(ref)], lesions["rve"][: len(ref)] = dice, rve
-    offset = [b.start for b in box]
+    offset = [axis.start - padding for axis in box]
     rows = lesions.pop("row")
     centroid = np.concatenate([ref.centroids(), pred.centroids()])[rows] + offset
     return CaseScores(metrics, lesions, centroid)
@@ -126,18 +131,17 @@ def _surfaces(
 ) -> tuple[dict[str, float], np.ndarray]:
     if not len(ref) or not len(pred):
         return dict.fromkeys(("assd", "masd", "hd95", "nsd", "lesion_masd"), math.nan), np.empty(0)
-    ref_surface = surfaces.extract_surface(ref.labels, spacing_mm)
-    pred_surface = surfaces.extract_surface(pred.labels, spacing_mm)
+    ref_surface, pred_surface = (surfaces.extract_surface(instances, spacing_mm) for instances in (ref, pred))
     forward = surfaces.distances(ref_surface, pred_surface)
     backward = surfaces.distances(pred_surface, ref_surface)
-    pairs = list(zip(match.reference.tolist(), match.prediction.tolist(), strict=True))
+    pairs = match.reference, match.prediction
     lesion_masd = surfaces.masd_of_pairs(ref_surface, pred_surface, forward, backward, pairs)
     return {
         "assd": surfaces.assd(forward.mm, backward.mm),
         "masd": surfaces.masd(forward.mm, backward.mm),
         "hd95": surfaces.hd95(forward.mm, backward.mm),
         "nsd": surfaces.nsd(forward.mm, backward.mm, nsd_mm),
-        "lesion_masd": float(np.average(lesion_masd)) if pairs else math.nan,
+        "lesion_masd": float(np.average(lesion_masd)) if len(lesion_masd) else math.nan,
     }, lesion_masd
 
 

@@ -1,15 +1,13 @@
 """Evaluates two folders of masks."""
 
 import dataclasses
-import multiprocessing
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from nnunetv2_sizepenalty import __version__
 from nnunetv2_sizepenalty.errors import UserError
@@ -20,6 +18,7 @@ from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol
 from nnunetv2_sizepenalty.evaluation.records import CASE_COLUMNS, LESION_COLUMNS, Evaluation, LabelSummary, Summary
 from nnunetv2_sizepenalty.evaluation.strata import group_tables, tables
 from nnunetv2_sizepenalty.lesions import SizeBins
+from nnunetv2_sizepenalty.parallel import map_cases
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,8 @@ def evaluate_folder(
 
     job = Job(reference_reader, prediction_reader, labels, protocol)
     scores, problems = [], []
-    for pair, outcome in zip(pairs, _run(job, pairs, processes), strict=True):
+    outcomes = map_cases(partial(score_pair, job), pairs, processes=processes, description="evaluating")
+    for pair, outcome in zip(pairs, outcomes, strict=True):
         if isinstance(outcome, str):
             problems.append(outcome)
         else:
@@ -150,23 +150,6 @@ def _listed(message: str, items: Sequence[str]) -> str:
     return "\n  ".join([f"{message}:", *items])
 
 
-def _run(job: Job, pairs: Sequence[Pair], processes: int) -> Iterator[tuple[list[CaseScores], Grid] | str]:
-    """The outcome of each pair, in order: the scores of each label and the grid, or what is wrong with the pair."""
-    with tqdm(total=len(pairs), unit="case", desc="evaluate", disable=None) as progress:
-        if processes == 1:
-            for pair in pairs:
-                yield score_pair(job, pair)
-                progress.update()
-            return
-        # spawn: the parent may hold threads (torch, a BLAS) that a fork would copy in the middle of their work.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(processes, len(pairs)), mp_context=context) as pool:
-            chunk = max(1, min(8, len(pairs) // (4 * processes)))
-            for outcome in pool.map(score_pair, [job] * len(pairs), pairs, chunksize=chunk):
-                yield outcome
-                progress.update()
-
-
 def score_pair(job: Job, pair: Pair) -> tuple[list[CaseScores], Grid] | str:
     """The scores of one case for every label, and its grid; or a line that says why there are none."""
     try:
@@ -179,7 +162,7 @@ def score_pair(job: Job, pair: Pair) -> tuple[list[CaseScores], Grid] | str:
                 return f"{pair.prediction}: {difference}"
     except UserError as error:
         return str(error)
-    box = bounding_box(reference, prediction, margin=job.protocol.dilation)
+    box = bounding_box(reference, prediction)
     reference, prediction = reference[box], prediction[box]
     for path, array in ((pair.reference, reference), (pair.prediction, prediction)):
         if unknown := job.labels.unknown(array):

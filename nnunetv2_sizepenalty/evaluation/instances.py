@@ -1,4 +1,4 @@
-"""The lesions of one mask: connected components, those too small removed, with their sizes and centres."""
+"""The lesions of one mask: connected components, those too small removed, with their voxels and centres."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,16 @@ from nnunetv2_sizepenalty.lesions import component_voxels, label_components, vox
 
 @dataclass(frozen=True)
 class Instances:
-    """labels: 0 and the lesions 1 to n; voxels: their sizes, shape (n,).
+    """Lesions 1 to n of a mask, as the list of their voxels: lesions fill little of an image.
 
-    reach: the labels with what a predicted lesion has to touch (the lesions themselves, or their dilation).
+    labels: 0 and the lesions. index: flat indices of the lesions' voxels, increasing; lesion: the lesion of each.
+    voxels: the lesions' sizes, shape (n,).
+    reach: labels of what a predicted lesion has to touch: `labels` itself, or the lesions dilated.
     """
 
     labels: np.ndarray
+    index: np.ndarray
+    lesion: np.ndarray
     voxels: np.ndarray
     reach: np.ndarray
 
@@ -26,10 +30,8 @@ class Instances:
 
     def centroids(self) -> np.ndarray:
         """Mean voxel index of each lesion, shape (n, axes)."""
-        index = np.flatnonzero(self.labels)
-        lesion = self.labels.ravel()[index]
-        axes = np.unravel_index(index, self.labels.shape)
-        sums = [np.bincount(lesion, weights=axis, minlength=len(self) + 1)[1:] for axis in axes]
+        axes = np.unravel_index(self.index, self.labels.shape)
+        sums = [np.bincount(self.lesion, weights=axis, minlength=len(self) + 1)[1:] for axis in axes]
         return np.stack(sums, axis=1) / self.voxels[:, None]
 
 
@@ -38,16 +40,19 @@ def find_instances(
 ) -> Instances:
     """The lesions of a boolean mask under `protocol`."""
     labels, n = label_components(mask, protocol.connectivity)
-    voxels = component_voxels(labels, n)
+    index = np.flatnonzero(mask)
+    lesion = labels.ravel()[index]
+    voxels = component_voxels(lesion, n)
     if protocol.filter_reference or not is_reference:
         keep = (voxels >= protocol.min_voxels) & (voxels * voxel_volume_mm3(spacing_mm) >= protocol.min_mm3)
         if not keep.all():
             number = np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)]).astype(labels.dtype)
-            labels, voxels = number[labels], voxels[keep]
+            labels.ravel()[index] = lesion = number[lesion]
+            index, lesion, voxels = index[lesion > 0], lesion[lesion > 0], voxels[keep]
     if not (is_reference and protocol.dilation):
-        return Instances(labels, voxels, labels)
+        return Instances(labels, index, lesion, voxels, labels)
     structure = ndimage.generate_binary_structure(mask.ndim, 2)
     dilated = ndimage.binary_dilation(labels != 0, structure, iterations=protocol.dilation)
     reach, n = label_components(dilated, protocol.connectivity)
-    labels = np.where(labels != 0, reach, 0)
-    return Instances(labels, component_voxels(labels, n), reach)
+    lesion = reach.ravel()[index]
+    return Instances(np.where(labels != 0, reach, 0), index, lesion, component_voxels(lesion, n), reach)

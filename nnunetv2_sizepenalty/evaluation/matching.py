@@ -56,10 +56,14 @@ class Match:
 def find_overlaps(
     reference: np.ndarray, prediction: np.ndarray, reference_voxels: np.ndarray, prediction_voxels: np.ndarray
 ) -> Overlaps:
-    """The overlaps of two label arrays of one shape (0 background, lesions 1 to n) whose lesion sizes are known."""
+    """The overlaps of two lists (or arrays) of the same voxels' labels, 0 being background, lesions 1 to n.
+
+    Voxels that are background in one of the two need not be in the lists.
+    """
+    reference, prediction = np.ravel(reference), np.ravel(prediction)
     both = np.flatnonzero((reference != 0) & (prediction != 0))
     stride = len(reference_voxels) + 1
-    code = prediction.ravel()[both].astype(np.int64) * stride + reference.ravel()[both]
+    code = prediction[both].astype(np.int64) * stride + reference[both]
     pairs, voxels = np.unique(code, return_counts=True)
     return Overlaps(pairs % stride, pairs // stride, voxels, reference_voxels, prediction_voxels)
 

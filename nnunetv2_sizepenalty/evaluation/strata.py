@@ -61,7 +61,7 @@ def case_stratum(name: str, cases: pd.DataFrame) -> CaseStratum:
     return CaseStratum(
         name=name,
         cases=len(cases),
-        metrics={metric: aggregate(cases[metric], reasons) for metric in metrics},
+        metrics=aggregate(cases[metrics], reasons),
         pooled=pooled(cases),
     )
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
+from nnunetv2_sizepenalty.evaluation.instances import Instances
+
 
 @dataclass(frozen=True)
 class Surface:
@@ -31,25 +33,19 @@ class Distances:
     nearest: np.ndarray
 
 
-def surface_mask(mask: np.ndarray) -> np.ndarray:
-    """Voxels of a boolean mask with a background voxel, or the array's edge, across one of their faces.
+def extract_surface(instances: Instances, spacing_mm: Sequence[float]) -> Surface:
+    """The voxels with background across one of their faces: `mask ^ scipy.ndimage.binary_erosion(mask)` as a list.
 
-    What `mask ^ scipy.ndimage.binary_erosion(mask)` gives (MONAI, panoptica), some twenty times faster.
+    Components never share a face, so this is every lesion's own surface too. The array's outermost layer must be
+    background (it is not looked beyond).
     """
-    inner = mask.copy()
-    for axis in range(mask.ndim):
-        view, shifted = np.moveaxis(inner, axis, 0), np.moveaxis(mask, axis, 0)
-        view[1:] &= shifted[:-1]
-        view[:-1] &= shifted[1:]
-        view[0] = view[-1] = False
-    return mask & ~inner
-
-
-def extract_surface(labels: np.ndarray, spacing_mm: Sequence[float]) -> Surface:
-    """The surface of `labels != 0`. Components never share a face, so it is every component's own surface too."""
-    index = np.flatnonzero(surface_mask(labels != 0))
-    coordinates = np.stack(np.unravel_index(index, labels.shape), axis=1)
-    return Surface(index, coordinates * np.asarray(spacing_mm, dtype=float), labels.ravel()[index])
+    foreground = (instances.labels != 0).ravel()
+    inner = np.ones(len(instances.index), dtype=bool)
+    for stride in np.cumprod([1, *instances.labels.shape[:0:-1]]):
+        inner &= foreground[instances.index - stride] & foreground[instances.index + stride]
+    index = instances.index[~inner]
+    coordinates = np.stack(np.unravel_index(index, instances.labels.shape), axis=1)
+    return Surface(index, coordinates * np.asarray(spacing_mm, dtype=float), instances.lesion[~inner])
 
 
 def distances(source: Surface, target: Surface) -> Distances:
@@ -95,40 +91,38 @@ def masd_of_pairs(
     prediction: Surface,
     forward: Distances,
     backward: Distances,
-    pairs: Sequence[tuple[int, int]],
+    pairs: tuple[np.ndarray, np.ndarray],
 ) -> np.ndarray:
-    """`masd` of each pair (reference lesion, predicted lesion), shape (pairs,).
+    """`masd` of each pair of a reference and a predicted lesion, shape (pairs,).
 
     `forward` and `backward` are the distances of the whole surfaces: they hold for a pair wherever the nearest voxel
     belongs to the pair's other lesion, and only the remaining voxels are looked up anew.
+
+    Args:
+        pairs: the lesions' numbers in the reference and in the prediction; a lesion is in one pair at most.
     """
-    if not len(pairs):
-        return np.empty(0)
-    of_reference, of_prediction = _voxels_by_lesion(reference), _voxels_by_lesion(prediction)
-    result = []
-    for r, p in pairs:
-        ours, theirs = of_reference[r], of_prediction[p]
-        result.append(
-            masd(
-                _to_lesion(reference, ours, forward, prediction, theirs, p),
-                _to_lesion(prediction, theirs, backward, reference, ours, r),
-            )
-        )
-    return np.array(result)
+    of_reference, of_prediction = pairs
+    there = _mean_to_partner(reference, forward, prediction, of_reference, of_prediction)
+    back = _mean_to_partner(prediction, backward, reference, of_prediction, of_reference)
+    return (there + back) / 2
 
 
-def _voxels_by_lesion(surface: Surface) -> list[np.ndarray]:
-    """Positions of each lesion's voxels on the surface, indexed by the lesion's number (0 is empty)."""
-    order = np.argsort(surface.lesion, kind="stable")
-    counts = np.bincount(surface.lesion)
-    return np.split(order, np.cumsum(counts)[:-1])
-
-
-def _to_lesion(
-    source: Surface, voxels: np.ndarray, whole: Distances, target: Surface, target_voxels: np.ndarray, lesion: int
+def _mean_to_partner(
+    source: Surface, whole: Distances, target: Surface, lesions: np.ndarray, partners: np.ndarray
 ) -> np.ndarray:
-    mm = whole.mm[voxels]
-    astray = np.flatnonzero(target.lesion[whole.nearest[voxels]] != lesion)
+    """Mean distance from the surface of each of `lesions` to that of its partner alone, shape of `lesions`."""
+    n = int(source.lesion.max()) + 1
+    partner = np.zeros(n, dtype=int)
+    partner[lesions] = partners
+    wanted = partner[source.lesion]
+    astray = np.flatnonzero((wanted > 0) & (target.lesion[whole.nearest] != wanted))
+    mm = whole.mm
     if len(astray):
-        mm[astray] = _tree(target.points[target_voxels]).query(source.points[voxels[astray]])[0]
-    return mm
+        mm = mm.copy()
+        lesion = source.lesion[astray]
+        for number in np.unique(lesion):
+            voxels = astray[lesion == number]
+            mm[voxels] = _tree(target.points[target.lesion == partner[number]]).query(source.points[voxels])[0]
+    return (
+        np.bincount(source.lesion, weights=mm, minlength=n)[lesions] / np.bincount(source.lesion, minlength=n)[lesions]
+    )
