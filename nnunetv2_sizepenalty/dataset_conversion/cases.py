@@ -32,7 +32,8 @@ def find_isles22(folder: str | Path) -> list[Case]:
     The name of a case is what stands before the suffix, such as `sub-strokecase0001_ses-0001`.
     """
     folder = Path(folder)
-    _require_folder(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
     files = {}
     for role, word in (("adc", "adc"), ("dwi", "dwi"), ("label", "msk")):
         found = _images(folder.rglob(f"*_{word}.*"))
@@ -84,11 +85,6 @@ def read_csv(path: str | Path) -> list[Case]:
             if file is not None and not file.is_file():
                 raise UserError(f"case {case.name}: {file} named in {path} does not exist")
     return cases
-
-
-def _require_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
 
 
 def _images(paths: Iterable[Path]) -> list[tuple[str, Path]]:

@@ -169,9 +169,10 @@ def dataset_folder(dataset_id: int, name: str, *, overwrite: bool) -> Path:
 
 def _require_sources_outside(cases: Sequence[Case], folder: Path) -> None:
     """Replacing the folder would delete what is to be converted."""
-    inside = next((case for case in cases if folder.resolve() in case.adc.resolve().parents), None)
-    if inside:
-        raise UserError(f"case {inside.name}: {inside.adc} lies in {folder}, which would be replaced; write elsewhere")
+    for case in cases:
+        for file in (case.adc, case.dwi, case.label):
+            if file is not None and folder.resolve() in file.resolve().parents:
+                raise UserError(f"case {case.name}: {file} lies in {folder}, which would be replaced; write elsewhere")
 
 
 def _convert_all(cases: Sequence[Case], images: Path, labels: Path | None, channels: Channels, processes: int) -> None:
