@@ -18,7 +18,7 @@ def test_no_items():
 
 
 def test_a_killed_process_is_one_line_for_the_user():
-    with pytest.raises(UserError, match="a process was killed, .* fewer than 2 processes"):
+    with pytest.raises(UserError, match=r"a process was killed, .* fewer than 2 processes"):
         map_cases(os._exit, [1, 1], processes=2, description="exit")
 
 
