@@ -1,0 +1,45 @@
+"""Which cases the page carries whole, for its viewer."""
+
+from collections.abc import Sequence
+
+from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.evaluation.records import REFERENCE, Evaluation
+
+PER_GROUP = 3
+NAMED, MISSED, WORST, MEDIAN, BEST = "named", "largest missed lesions", "lowest Dice", "median Dice", "highest Dice"
+
+
+def choose_cases(evaluation: Evaluation, named: Sequence[str] = (), per_group: int = PER_GROUP) -> dict[str, str]:
+    """Case -> why it is shown, in the order of the viewer's list: the named ones, those with the largest missed
+    lesions, then lowest, median and highest Dice.
+
+    A case's Dice is the mean over the labels that have one. A case is listed once, under the first reason.
+
+    Raises:
+        UserError: a named case was not evaluated.
+    """
+    known = set(evaluation.cases["case"])
+    unknown = [case for case in named if case not in known]
+    if unknown:
+        raise UserError(
+            f"--cases: {', '.join(unknown)} not among the {len(known)} evaluated cases, such as {min(known)}"
+        )
+    lesions = evaluation.lesions
+    missed = lesions[(lesions["kind"] == REFERENCE) & ~lesions["detected"].astype(bool)]
+    missed = missed.sort_values("volume_ml", ascending=False, kind="stable")["case"].drop_duplicates()
+    dice = evaluation.cases.groupby("case", sort=True)["dice"].mean().dropna().sort_values(kind="stable")
+    ranked = dice.index.to_list()
+    middle = max(0, (len(ranked) - per_group) // 2)
+    groups = {
+        NAMED: list(named),
+        MISSED: missed.to_list()[:per_group],
+        WORST: ranked[:per_group],
+        MEDIAN: ranked[middle : middle + per_group],
+        BEST: ranked[::-1][:per_group],
+    }
+    chosen: dict[str, str] = {}
+    for reason, cases in groups.items():
+        for case in cases:
+            chosen.setdefault(case, reason)
+    # Nothing with a Dice: lesion-free cases predicted empty. Show some all the same.
+    return chosen or dict.fromkeys(sorted(known)[:per_group], MEDIAN)

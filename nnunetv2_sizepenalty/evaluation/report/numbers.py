@@ -1,0 +1,45 @@
+"""Numbers as text, the same way in every table and sentence."""
+
+import math
+
+DASH = "–"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """`digits` significant digits without an exponent between 1e-4 and 1e6, a dash for what is undefined."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    if value == 0:
+        return "0"
+    if not 1e-4 <= abs(value) < 1e6:
+        return f"{value:.{digits - 1}e}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:.{decimals}f}"
+    return text.replace("-", "−")
+
+
+def percent(value: float | None) -> str:
+    """A share as a whole percentage, with one decimal where rounding would hide that it is not 0 or 100 %."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    text = f"{100 * value:.0f}"
+    if text in ("0", "100") and value not in (0, 1):
+        text = f"{100 * value:.1f}"
+    return f"{text} %"
+
+
+def interval(low: float | None, high: float | None, digits: int = 3) -> str:
+    """ "0.61 to 0.70"; empty where it is undefined."""
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f"{number(low, digits)} to {number(high, digits)}"
+
+
+def size_name(stratum: str) -> str:
+    """A stratum's name as people write it: "≥ 5 mL" for ">= 5 mL", "no lesion" for "none"."""
+    return {"none": "no lesion"}.get(stratum, stratum.replace(">=", "≥").replace("-", "–"))
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 lesion", "2 lesions"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,192 @@
+"""The tables of a page: an evaluation's summary as captions, columns and cells of text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nnunetv2_sizepenalty.evaluation.records import METRICS, Aggregate, Estimate, LabelSummary, Summary, Tables
+from nnunetv2_sizepenalty.evaluation.report.numbers import DASH, interval, number, size_name
+
+SUMMARY_GROUPS: dict[str, tuple[str, ...]] = {
+    "Overlap": ("dice", "iou", "pooled_dice", "volume_weighted_dice"),
+    "Volume": ("reference_ml", "prediction_ml", "rve", "volume_error_ml", "absolute_volume_error_ml", "lin_ccc"),
+    "Lesions": (
+        "n_reference",
+        "n_prediction",
+        "lesion_count_error",
+        "missed",
+        "detection_rate",
+        "lesion_sensitivity",
+        "false_positives",
+        "false_positive_ml",
+        "lesion_precision",
+        "lesion_f1",
+        "specificity",
+    ),
+    "Lesions matched one to one": ("pq", "sq", "sq_matched", "rq", "tp", "fp", "fn", "lesion_masd"),
+    "Surface": ("assd", "masd", "hd95", "nsd"),
+}
+# Numbers over all cases together, which have no median or spread over cases: title and definition.
+POOLED: dict[str, tuple[str, str]] = {
+    "pooled_dice": ("pooled Dice", "Dice of all cases' voxels taken together"),
+    "volume_weighted_dice": ("volume-weighted Dice", "mean of Dice weighted by the reference volume"),
+    "lin_ccc": ("Lin's concordance", "concordance correlation of predicted and reference volume"),
+    "lesion_sensitivity": ("lesion sensitivity", "detected share of all cases' reference lesions"),
+    "lesion_precision": ("lesion precision", "share of all cases' predicted lesions that touch a reference lesion"),
+    "specificity": ("specificity", "share of the lesion-free cases whose prediction is empty"),
+}
+CASE_STRATA_COLUMNS = (
+    "dice", "rve", "missed", "false_positives", "detection_rate", "pq", "sq", "sq_matched", "rq", "assd",
+)  # fmt: skip
+LESION_STRATA_COLUMNS: dict[str, str] = {
+    "detection_rate": "detection rate",
+    "dice": "Dice",
+    "rve": "RVE",
+    "lesion_f1": "lesion F1",
+    "pq": "PQ",
+    "sq": "SQ",
+    "sq_matched": "SQ of matched",
+    "rq": "RQ",
+    "false_positives_per_case": "false positives per case",
+}
+ARROWS = {1: " ↑", 0: "", -1: " ↓"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """`text` large, `sub` small below it (an interval), `note` on hovering; `words` may break over lines."""
+
+    text: str
+    sub: str = ""
+    note: str = ""
+    words: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as the templates draw it; the first cell of a row is its heading, a row of one cell heads those below."""
+
+    title: str
+    caption: str
+    columns: tuple[Cell, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def metric_heading(name: str) -> Cell:
+    """Title of a metric with its unit and an arrow towards better, its definition as the note."""
+    metric = METRICS[name]
+    unit = f" ({metric.unit})" if metric.unit else ""
+    return Cell(f"{metric.title}{unit}{ARROWS[metric.better]}", note=metric.definition)
+
+
+def aggregate_cell(aggregate: Aggregate) -> Cell:
+    """A mean over cases with its interval; a dash where no case has a value."""
+    return Cell(number(aggregate["mean"]), interval(aggregate["low"], aggregate["high"]), _undefined_note(aggregate))
+
+
+def estimate_cell(estimate: Estimate) -> Cell:
+    """A pooled number with its interval."""
+    return Cell(number(estimate["value"]), interval(estimate["low"], estimate["high"]))
+
+
+def undefined_text(aggregate: Aggregate) -> str:
+    """How many cases have no value and why ("2 empty reference, 1 no lesion matched"); empty where all have one."""
+    return ", ".join(f"{count} {reason}" for reason, count in aggregate["reasons"].items())
+
+
+def _undefined_note(aggregate: Aggregate) -> str:
+    """What hovering over a mean says of the cases that it leaves out."""
+    return f"undefined: {undefined_text(aggregate)}" if aggregate["undefined"] else ""
+
+
+def summary_table(label: LabelSummary) -> Table:
+    """Every metric over all cases, under the headings of SUMMARY_GROUPS."""
+    stratum = label["tables"]["case_strata"][0]
+    columns = (*map(Cell, ("", "mean", "95 % interval", "median", "SD", "cases")), Cell("undefined", words=True))
+    rows: list[tuple[Cell, ...]] = []
+    for title, names in SUMMARY_GROUPS.items():
+        rows.append((Cell(title),))
+        for name in names:
+            if name in POOLED:
+                estimate, (heading, note) = stratum["pooled"][name], POOLED[name]
+                if number(estimate["value"]) == DASH:
+                    continue
+                limits = interval(estimate["low"], estimate["high"])
+                rows.append((Cell(heading, note=note), Cell(number(estimate["value"])), Cell(limits), *[Cell("")] * 4))
+                continue
+            metric = stratum["metrics"][name]
+            rows.append(
+                (
+                    metric_heading(name),
+                    Cell(number(metric["mean"])),
+                    Cell(interval(metric["low"], metric["high"])),
+                    Cell(number(metric["median"])),
+                    Cell(number(metric["sd"])),
+                    Cell(f"{metric['n']:,}"),
+                    Cell(undefined_text(metric), words=True),
+                )
+            )
+    return Table("All metrics", "Over all cases; ↑ higher is better, ↓ lower is better.", columns, tuple(rows))
+
+
+def intervals_text(kinds: Sequence[str]) -> str:
+    """How the intervals of a table were made."""
+    names = {"BCa": "BCa bootstrap", "percentile": "percentile bootstrap"}
+    used = [names[kind] for kind in names if kind in kinds]
+    return f"95 % intervals: {' or '.join(used)}, cases resampled." if used else "Too few cases for intervals."
+
+
+def case_strata_table(tables: Tables) -> Table:
+    """The thesis's table 5.4: means over the cases of each size, by the case's reference volume."""
+    rows = tuple(
+        (
+            Cell(size_name(stratum["name"])),
+            Cell(f"{stratum['cases']:,}"),
+            *(aggregate_cell(stratum["metrics"][name]) for name in CASE_STRATA_COLUMNS),
+        )
+        for stratum in tables["case_strata"]
+    )
+    columns = (Cell("reference volume"), Cell("cases"), *map(metric_heading, CASE_STRATA_COLUMNS))
+    return Table("By the case's reference volume", "Means over the cases of each size.", columns, rows)
+
+
+def lesion_strata_table(tables: Tables) -> Table:
+    """Lesions of one size, of all cases together, by the lesion's own volume."""
+    columns = (
+        Cell("lesion volume"),
+        Cell("lesions"),
+        Cell("missed"),
+        Cell("false positives", note="predicted lesions of this size that detect no reference lesion"),
+        *map(Cell, LESION_STRATA_COLUMNS.values()),
+    )
+    rows = tuple(
+        (
+            Cell(size_name(stratum["name"])),
+            Cell(f"{stratum['lesions']:,}"),
+            Cell(f"{stratum['missed']:,}"),
+            Cell(f"{stratum['false_positives']:,}", f"{number(stratum['false_positive_ml'])} mL"),
+            *(estimate_cell(stratum["estimates"][name]) for name in LESION_STRATA_COLUMNS),
+        )
+        for stratum in tables["lesion_strata"]
+    )
+    return Table("By the lesion's own volume", "All lesions of a size taken together.", columns, rows)
+
+
+def group_table(groups: Mapping[str, Tables], mean_of_means: Mapping[str, float], column: str) -> Table:
+    """Means over the cases of each group, and the mean of those means (with folds: the mean of the fold means)."""
+    rows = [
+        (
+            Cell(group),
+            Cell(f"{tables['case_strata'][0]['cases']:,}"),
+            *(aggregate_cell(tables["case_strata"][0]["metrics"][name]) for name in CASE_STRATA_COLUMNS),
+        )
+        for group, tables in groups.items()
+    ]
+    means = tuple(Cell(number(mean_of_means.get(name))) for name in CASE_STRATA_COLUMNS)
+    rows.append((Cell(f"mean over {column}"), Cell(""), *means))
+    columns = (Cell(column), Cell("cases"), *map(metric_heading, CASE_STRATA_COLUMNS))
+    return Table(f"By {column}", "Means over the cases of each group.", columns, tuple(rows))
+
+
+def caption_end(summary: Summary) -> str:
+    """What every caption ends with: the protocol's rules, connectivity among them."""
+    return f"Protocol {summary['description']}."

@@ -1,0 +1,72 @@
+"""The answer that the first screen gives, in words."""
+
+import pandas as pd
+
+from nnunetv2_sizepenalty.evaluation.records import LabelSummary
+from nnunetv2_sizepenalty.evaluation.report.numbers import number, percent, plural
+
+
+def headline(label: LabelSummary) -> str:
+    """How many of the reference lesions were missed."""
+    everything = label["tables"]["lesion_strata"][0]
+    lesions, missed = everything["lesions"], everything["missed"]
+    if lesions == 0:
+        return "The references hold no lesion."
+    if missed == 0:
+        return f"All {plural(lesions, 'lesion')} found." if lesions > 1 else "The only lesion was found."
+    return f"{missed:,} of {plural(lesions, 'lesion')} missed."
+
+
+def _sizes(lesions: pd.DataFrame) -> str:
+    """The median of some volumes and their range."""
+    volumes = lesions["volume_ml"]
+    if len(volumes) == 1:
+        return f"It has {number(volumes.iloc[0])} mL."
+    return (
+        f"Half of them are smaller than {number(volumes.median())} mL; "
+        f"they range from {number(volumes.min(), 2)} to {number(volumes.max())} mL."
+    )
+
+
+def missed_sizes(lesions: pd.DataFrame) -> str:
+    """How large the missed lesions are; empty where none was missed. `lesions` are `lesion_rows`."""
+    missed = lesions[lesions["fate"] == "missed"]
+    return _sizes(missed) if len(missed) else ""
+
+
+def detection(label: LabelSummary) -> str:
+    """The detection rate with its interval; empty where there is no lesion."""
+    everything = label["tables"]["lesion_strata"][0]
+    if everything["lesions"] == 0:
+        return ""
+    rate = everything["estimates"]["detection_rate"]
+    text = f"Overall {percent(rate['value'])} were found"
+    if rate["interval"] != "none":
+        text += f" (95 % interval {percent(rate['low'])} to {percent(rate['high'])}, {rate['interval']})"
+    return text + "."
+
+
+def false_positives(label: LabelSummary, lesions: pd.DataFrame) -> str:
+    """How many predicted lesions touch no reference lesion, and how large they are."""
+    everything = label["tables"]["lesion_strata"][0]
+    count = everything["false_positives"]
+    if count == 0:
+        return "No predicted lesion is a false positive."
+    per_case = everything["estimates"]["false_positives_per_case"]["value"]
+    text = f"{plural(count, 'predicted lesion')} {'is a false positive' if count == 1 else 'are false positives'}: "
+    text += f"{number(per_case, 2)} per case, {number(everything['false_positive_ml'])} mL in all. "
+    return text + _sizes(lesions[lesions["fate"] == "false positive"])
+
+
+def lesion_free(label: LabelSummary) -> str:
+    """What was predicted in the cases whose reference holds no lesion; empty where there is no such case."""
+    stratum = next((s for s in label["tables"]["case_strata"] if s["name"] == "none"), None)
+    if stratum is None or stratum["cases"] == 0:
+        return ""
+    pooled = stratum["pooled"]
+    return (
+        f"{plural(stratum['cases'], 'case')} hold{'s' if stratum['cases'] == 1 else ''} no lesion: "
+        f"{percent(pooled['specificity']['value'])} were predicted empty, with "
+        f"{number(pooled['false_positives_per_case']['value'], 2)} false positives of "
+        f"{number(pooled['false_positive_ml_per_case']['value'], 2)} mL per case."
+    )
