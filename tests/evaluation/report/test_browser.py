@@ -1,0 +1,209 @@
+"""report.html in a real headless Chromium: sorting, filtering, slices, jumps, and what stands in without WebGL2."""
+
+import re
+
+import pytest
+from browsers import open_page
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def tab(study):
+    with open_page(study.path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(tab):
+    return tab.page
+
+
+def column(page, table, index):
+    return page.locator(f"[data-table={table}] tbody tr td:nth-child({index})").all_inner_texts()
+
+
+def choose(page, table, choice):
+    page.locator(f"[data-table={table}] select").first.select_option(choice)
+
+
+def embedded(page) -> list[str]:
+    return page.locator("[data-part=case] option").evaluate_all("options => options.map((o) => o.value)")
+
+
+def test_opens_from_disk_without_complaint_or_network(tab):
+    assert tab.complaints == []
+    assert [url for url in tab.requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert tab.page.locator("#viewer").get_attribute("data-ready") == "volumes"
+    assert tab.page.locator(".chart svg.marks").count() == tab.page.locator(".chart").count() > 5
+
+
+@pytest.mark.parametrize("index", [2, 6], ids=["Dice", "reference volume"])
+def test_sorts_both_ways(page, index):
+    heading = page.locator(f"[data-table=cases] thead th:nth-child({index})")
+    orders = {}
+    for _ in range(2):
+        heading.locator("button").click()
+        values = [float(v.replace("−", "-")) for v in column(page, "cases", index) if v != "–"]
+        orders[heading.get_attribute("aria-sort")] = values
+    assert set(orders) == {"ascending", "descending"}
+    assert orders["ascending"] == sorted(orders["ascending"])
+    assert orders["descending"] == orders["ascending"][::-1]
+    assert len(set(orders["ascending"])) > 3
+    if "–" in (texts := column(page, "cases", index)):
+        assert texts[-1] == "–", "what is undefined stands last"
+
+
+def test_filters_by_word_and_by_choice(page, study):
+    search = page.locator("[data-table=cases] input[type=search]")
+    search.fill("CASE_1")
+    assert set(column(page, "cases", 1)) == {f"case_{i}" for i in range(10, 20)}
+    assert page.locator("[data-table=cases] .count").inner_text() == "10 of 24"
+    search.fill("")
+    choose(page, "cases", "With a missed lesion")
+    missed = study.evaluation.cases.query("missed > 0")["case"]
+    assert set(column(page, "cases", 1)) == set(missed)
+    choose(page, "cases", "All cases")
+
+
+def test_lesion_table_starts_with_the_missed_ones(page, study):
+    choose(page, "lesions", "Missed lesions")
+    volumes = [float(v) for v in column(page, "lesions", 3)]
+    assert len(volumes) == study.evaluation.cases["missed"].sum()
+    assert volumes == sorted(volumes, reverse=True)
+
+
+def test_slider_moves_the_slice(page):
+    slider = page.locator("[data-part=slice]")
+    slider.evaluate("s => { s.value = 1; s.dispatchEvent(new Event('input', {bubbles: true})); }")
+    assert page.locator("#viewer").get_attribute("data-voxel").split(",")[2] == "1"
+    assert page.locator("[data-part=where]").inner_text().startswith("Slice 2 of ")
+    before = page.locator("[data-part=stage]").screenshot()
+    slider.press("ArrowRight")
+    assert page.locator("#viewer").get_attribute("data-voxel").split(",")[2] == "2"
+    assert page.locator("[data-part=stage]").screenshot() != before
+
+
+def rows_of(page) -> list[dict]:
+    return page.evaluate("JSON.parse(document.getElementById('data').textContent).labels[0].datasets.lesions")
+
+
+def test_row_of_another_case_moves_case_and_cross_hair(page):
+    here = page.locator("#viewer").get_attribute("data-case")
+    row = next(r for r in rows_of(page) if r["at"] and r["case"] != here and r["fate"] == "missed")
+    choose(page, "lesions", "Missed lesions")
+    page.locator("[data-table=lesions] input[type=search]").fill(row["case"])
+    page.locator("[data-table=lesions] tbody tr td button").first.click()
+    page.wait_for_selector(f"#viewer[data-case='{row['case']}']")
+    assert page.locator("#viewer").get_attribute("data-voxel") == ",".join(map(str, row["at"]))
+    assert page.locator("[data-part=lesions] button.selected").count() == 1
+    assert page.locator("[data-table=lesions] tbody tr.selected").count() == 1
+    page.locator("[data-table=lesions] input[type=search]").fill("")
+
+
+def test_dot_moves_the_viewer_and_is_ringed(page):
+    rows = [r for r in rows_of(page) if r["fate"] == "found"]
+    targets = page.locator(".chart[data-chart=detection] path[aria-roledescription=circle]")
+    wanted = None
+    for i in range(targets.count()):
+        text = targets.nth(i).get_attribute("aria-label") or ""
+        case = re.search(r"case: (\S+);", text)
+        if case and case[1] in embedded(page) and "found" in text:
+            wanted = (i, case[1])
+    assert wanted, "no dot of an embedded case"
+    targets.nth(wanted[0]).click(force=True)
+    page.wait_for_selector(f"#viewer[data-case='{wanted[1]}']")
+    voxel = page.locator("#viewer").get_attribute("data-voxel")
+    assert voxel in {",".join(map(str, r["at"])) for r in rows if r["case"] == wanted[1]}
+    ring = page.evaluate(
+        """() => [...document.querySelectorAll('.chart[data-chart=detection] path[aria-roledescription=point]')]
+            .filter((p) => Number(p.getAttribute('stroke-width')) === 2.5).length"""
+    )
+    assert ring == 1
+
+
+def test_case_that_is_not_embedded_is_said(page):
+    shown = embedded(page)
+    row = next(r for r in rows_of(page) if r["case"] not in shown and r["fate"] == "missed")
+    page.locator("[data-table=lesions] input[type=search]").fill(row["case"])
+    page.locator("[data-table=lesions] tbody tr td button").first.click()
+    message = page.locator("[data-part=message]").inner_text()
+    assert f"--cases {row['case']}" in message
+    assert f"z {round(row['z'])}, y {round(row['y'])}, x {round(row['x'])}" in message
+    page.locator("[data-table=lesions] input[type=search]").fill("")
+
+
+def test_masks_can_be_hidden(page):
+    page.locator("[data-part=case]").select_option("case_05")
+    page.wait_for_selector("#viewer[data-case=case_05]")
+    stage = page.locator("[data-part=stage]")
+    both = stage.screenshot()
+    page.locator("[data-part=reference]").uncheck()
+    without = stage.screenshot()
+    assert without != both
+    page.locator("[data-part=reference]").check()
+    assert stage.screenshot() == both
+
+
+def test_three_planes(page):
+    stage = page.locator("[data-part=stage]")
+    one = stage.screenshot()
+    page.locator("[data-planes=three]").click()
+    assert page.locator("[data-planes=three]").get_attribute("aria-pressed") == "true"
+    assert stage.screenshot() != one
+    page.locator("[data-planes=one]").click()
+
+
+def test_without_webgl_pictures_stand_in(study):
+    with open_page(study.path, webgl=False) as opened:
+        page = opened.page
+        assert opened.complaints == []
+        assert page.locator("#viewer").get_attribute("data-ready") == "pictures"
+        image = page.locator(".pictures img").first
+        assert image.get_attribute("src").startswith("data:image/png")
+        assert image.evaluate("i => i.complete && i.naturalWidth > 0")
+        first = image.get_attribute("src")
+        page.locator("[data-part=slice]").evaluate(
+            "s => { s.value = 0; s.dispatchEvent(new Event('input', {bubbles: true})); }"
+        )
+        assert image.get_attribute("src") != first
+        row = next(r for r in rows_of(page) if r["at"] and r["fate"] == "missed")
+        choose(page, "lesions", "Missed lesions")
+        page.locator("[data-table=lesions] input[type=search]").fill(row["case"])
+        page.locator("[data-table=lesions] tbody tr td button").first.click()
+        page.wait_for_selector(f"#viewer[data-case='{row['case']}']")
+        assert page.locator("#viewer").get_attribute("data-voxel") == ",".join(map(str, row["at"]))
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_phone_has_no_sideways_scroll(study, dark):
+    with open_page(study.path, width=375, height=812, dark=dark) as opened:
+        page = opened.page
+        assert page.evaluate("document.documentElement.scrollWidth") == 375
+        wide = page.evaluate(
+            """() => [...document.querySelectorAll('main, section, figure, .chart, .viewer, .bins, .facts')]
+                .filter((e) => e.getBoundingClientRect().right > 376).map((e) => e.className || e.tagName)"""
+        )
+        assert wide == []
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert background == ("rgb(21, 23, 27)" if dark else "rgb(255, 255, 255)")
+        # On a phone the viewer stands below the first answer, not after everything.
+        assert page.evaluate(
+            """() => document.querySelector('#viewer').getBoundingClientRect().top
+                < document.querySelector('[data-table=cases]').getBoundingClientRect().top"""
+        )
+
+
+def test_labels_switch_the_whole_page(two_labels):
+    with open_page(two_labels.path) as opened:
+        page = opened.page
+        assert opened.complaints == []
+        headings = page.locator("h1")
+        assert [headings.nth(i).is_visible() for i in range(2)] == [True, False]
+        before = page.locator("[data-part=stage]").screenshot()
+        page.locator(".tabs button").nth(1).click()
+        page.wait_for_selector("#panel-1 .chart svg.marks")
+        assert [headings.nth(i).is_visible() for i in range(2)] == [False, True]
+        assert page.locator(".tabs button").nth(1).inner_text() == "<b>edema</b>"
+        assert page.locator("[data-part=stage]").screenshot() != before
+        assert opened.complaints == []
