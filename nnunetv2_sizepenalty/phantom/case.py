@@ -12,7 +12,7 @@ from nnunetv2_sizepenalty.phantom.grid import Grid, average
 from nnunetv2_sizepenalty.phantom.lesion_shapes import EllipsoidLesions, LesionSource
 from nnunetv2_sizepenalty.phantom.painting import Canvas
 from nnunetv2_sizepenalty.phantom.parameters import DEFAULTS, PhantomParameters
-from nnunetv2_sizepenalty.phantom.subject import Pose, brain_box, make_subject
+from nnunetv2_sizepenalty.phantom.subject import Pose, brain_extent_mm, make_subject
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ def generate_case(
     lesions: LesionSource | None = None,
     parameters: PhantomParameters = DEFAULTS,
 ) -> PhantomCase:
-    """Makes case `index` of the series `seed`; it depends on nothing else, and the same person shows on every grid.
+    """Makes case `index` of the series `seed`; it depends on nothing else.
+
+    On another grid the same person shows with lesions of the same volumes at other places.
 
     Args:
         seed, index: whole numbers >= 0.
@@ -77,7 +79,9 @@ def generate_case(
     body, tissue_rng, lesion_rng, distractor_rng, coil, noise = map(np.random.default_rng, streams)
 
     pose = Pose.draw(body, parameters.anatomy)
-    box = brain_box(anatomy, pose, full)
+    low, high = brain_extent_mm(anatomy, pose)
+    full = full.placed_over(low, high, body.normal(0, parameters.anatomy.shift_sd_mm, 3))
+    box = full.box_around(low, high, margin_mm=8.0)
     thin, parts = full.box(box).thin(parameters.acquisition.thin_slice_mm)
     subject = make_subject(anatomy, pose, thin, body, parameters.anatomy)
     healthy = signal.tissue_properties(subject, tissue_rng, parameters.tissue)

@@ -13,13 +13,15 @@ from nnunetv2_sizepenalty.phantom.parameters import (
     SMALLEST_SHAPE,
 )
 
-# Centre of the field of view, (x, y, z) in MNI mm: the middle of the brain.
-CENTRE_MM = (0.0, -18.0, 10.0)
+# The middle of the template's brain, (x, y, z) in MNI mm.
+CENTRE_MM = (0.0, -18.0, 12.0)
+# Where the field of view is too low for the brain, it's the medulla that is cut.
+_HEADROOM_MM = 4.0
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A grid of voxels whose centre lies at `CENTRE_MM`, or a box cut out of one.
+    """A grid of voxels in RAS millimetres: a scan's, or a box cut out of one.
 
     Attributes:
         shape: voxels along z, y, x.
@@ -33,7 +35,7 @@ class Grid:
 
     @classmethod
     def centred(cls, shape: Sequence[int] | None = None, spacing_mm: Sequence[float] | None = None) -> "Grid":
-        """The grid of a scan; without a spacing, ISLES's field of view (146 x 224 x 224 mm) is kept.
+        """A scan's grid about `CENTRE_MM`; without a spacing, ISLES's field of view (146 x 224 x 224 mm) is kept.
 
         Raises:
             ValueError: not three numbers, too few voxels, or a field of view that the brain doesn't fit into.
@@ -60,6 +62,22 @@ class Grid:
         x, y, z = CENTRE_MM
         half = [(n - 1) * s / 2 for n, s in zip(shape, spacing_mm, strict=True)]
         return cls(shape, spacing_mm, (z - half[0], y - half[1], x + half[2]))
+
+    def placed_over(self, low_mm: np.ndarray, high_mm: np.ndarray, shift_mm: np.ndarray) -> "Grid":
+        """The grid moved over a brain between these z, y, x, off its middle by `shift_mm`, with the vertex inside."""
+        half = np.multiply(self.shape, self.spacing_mm) / 2
+        middle = (low_mm + high_mm) / 2 + shift_mm
+        middle[0] = max(middle[0], high_mm[0] + _HEADROOM_MM - half[0])
+        first = middle + np.array([-1, -1, 1]) * (half - np.divide(self.spacing_mm, 2))
+        return Grid(self.shape, self.spacing_mm, tuple(float(f) for f in first))
+
+    def box_around(self, low_mm: np.ndarray, high_mm: np.ndarray, margin_mm: float) -> tuple[slice, slice, slice]:
+        """Slices of the voxels between these z, y, x and a margin about them."""
+        slices = []
+        for axis, low, high in zip(self.axes_mm, low_mm, high_mm, strict=True):
+            inside = np.flatnonzero((axis >= low - margin_mm) & (axis <= high + margin_mm))
+            slices.append(slice(int(inside[0]), int(inside[-1]) + 1))
+        return tuple(slices)
 
     @property
     def axes_mm(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

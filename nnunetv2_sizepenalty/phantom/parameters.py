@@ -93,7 +93,7 @@ class LesionSizes:
         (100, 320.0),
     )
     # 32 % of the cases hold one lesion
-    number: tuple[tuple[float, float], ...] = ((0, 1), (32, 1.5), (50, 2.5), (75, 6.5), (95, 14.5), (100, 40))
+    number: tuple[tuple[float, float], ...] = ((0, 1), (32, 1.5), (50, 2.3), (75, 6.5), (95, 14.5), (100, 40))
     most: int = 96
     number_volume_correlation: float = 0.42
     # logit of the largest lesion's share: normal, mean max(floor, a - b ln n), sd c + d / n

@@ -47,7 +47,6 @@ class Pose:
     """Grid to template, drawn once a case: points -> matrix (points - centre) + centre + smooth displacement."""
 
     matrix: np.ndarray
-    shift_mm: np.ndarray
     warps: tuple[tuple[float, tuple[SmoothField, SmoothField, SmoothField]], ...]
     widening: float
     widening_reach_mm: float
@@ -58,26 +57,24 @@ class Pose:
         scale = np.diag(1 / np.clip(rng.normal(mean, sd, 3), mean - 2.2 * sd, mean + 2.2 * sd))
         rotation = Rotation.from_euler("xyz", rng.normal(0, variation.rotation_sd_deg, 3), degrees=True).as_matrix()
         shear = np.eye(3) + np.triu(rng.normal(0, variation.shear_sd, (3, 3)), 1)
-        shift = rng.normal(0, variation.shift_sd_mm, 3)
         warps = tuple(
             (sd_mm, tuple(SmoothField(rng, knot_mm=knot_mm, centre_mm=CENTRE_MM) for _ in range(3)))
             for knot_mm, sd_mm in variation.warps_mm
         )
         widening = rng.uniform(*variation.ventricle_widening)
-        return cls(scale @ shear @ rotation, shift, warps, widening, variation.ventricle_reach_mm)
+        return cls(scale @ shear @ rotation, warps, widening, variation.ventricle_reach_mm)
 
     def template_points(self, grid: Grid) -> np.ndarray:
         """(3, z, y, x) template coordinates of the grid's voxels, float32."""
         z, y, x = grid.axes_mm
-        centre = np.asarray(CENTRE_MM)
-        relative = [a - c - s for a, c, s in zip((x, y, z), centre, self.shift_mm, strict=True)]
+        relative = [a - c for a, c in zip((x, y, z), CENTRE_MM, strict=True)]
         points = np.empty((3, *grid.shape), np.float32)
         for i in range(3):
             m = self.matrix[i]
             points[i] = (
                 (m[2] * relative[2])[:, None, None]
                 + (m[1] * relative[1])[None, :, None]
-                + (m[0] * relative[0] + centre[i])[None, None, :]
+                + (m[0] * relative[0] + CENTRE_MM[i])[None, None, :]
             )
             for sd_mm, fields in self.warps:
                 points[i] += np.float32(sd_mm) * fields[i].on_axes(z, y, x)
@@ -87,21 +84,15 @@ class Pose:
         return points - offset * (np.float32(self.widening / (1 + self.widening)) * near)
 
 
-def brain_box(anatomy: Anatomy, pose: Pose, grid: Grid, margin_mm: float = 8.0) -> tuple[slice, slice, slice]:
-    """The part of the grid that holds the brain, from a coarse look at it."""
-    steps = tuple(max(1, round(6.0 / s)) for s in grid.spacing_mm)
-    axes = grid.axes_mm
-    coarse = Grid(
-        tuple(len(a[::n]) for a, n in zip(axes, steps, strict=True)),
-        tuple(s * n for s, n in zip(grid.spacing_mm, steps, strict=True)),
-        grid.first_mm,
-    )
-    brain = anatomy.maps(pose.template_points(coarse)).brain > 0
-    slices = []
-    for found, n, size, spacing in zip(np.nonzero(brain), steps, grid.shape, grid.spacing_mm, strict=True):
-        margin = n + int(np.ceil(margin_mm / spacing))
-        slices.append(slice(max(0, int(found.min()) * n - margin), min(size, int(found.max()) * n + margin + 1)))
-    return tuple(slices)
+def brain_extent_mm(anatomy: Anatomy, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest z, y, x of the brain, to about 6 mm."""
+    x, y, z = CENTRE_MM
+    step, n = 6.0, 41
+    reach = step * (n - 1) / 2
+    grid = Grid((n,) * 3, (step,) * 3, (z - reach, y - reach, x + reach))
+    found = np.nonzero(anatomy.maps(pose.template_points(grid)).brain > 0)
+    mm = [axis[i] for axis, i in zip(grid.axes_mm, found, strict=True)]
+    return np.array([a.min() for a in mm]) - step / 2, np.array([a.max() for a in mm]) + step / 2
 
 
 def make_subject(

@@ -28,7 +28,7 @@ def digests(folder):
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("phantom") / "data"
-    assert main(["phantom", "-o", str(folder), "--cases", "3", "--seed", "5", *SMALL]) == 0
+    assert main(["phantom", "-o", str(folder), "--cases", "3", "--seed", "5", "--processes", "1", *SMALL]) == 0
     return folder
 
 
@@ -76,6 +76,7 @@ def test_the_truth_beside_the_images_agrees_with_the_masks(dataset):
             assert mask.get_fdata()[near].any()
 
 
+@pytest.mark.integration
 def test_same_seed_same_bytes_whatever_the_processes(dataset, tmp_path):
     write_dataset(tmp_path / "again", 3, 5, processes=2, **GRID)
     assert digests(tmp_path / "again") == digests(dataset)
