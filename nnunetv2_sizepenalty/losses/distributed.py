@@ -1,5 +1,7 @@
 """A sum over the processes of a distributed run that gradients flow through."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -19,10 +21,10 @@ class _GlobalSum(torch.autograd.Function):
         return gradient
 
 
-def global_sum(tensor: Tensor, ddp: bool) -> Tensor:
-    """Sum of `tensor` over all processes with `ddp`, else `tensor`.
+def global_sums(*tensors: Tensor, ddp: bool) -> Sequence[Tensor]:
+    """Sums of `tensors`, of one shape, over all processes with `ddp`; else they themselves.
 
     The gradient is summed over the processes too (as by nnU-Net's AllGatherGrad), so that after DDP's averaging n
     processes with equal shares get the gradient that one process gets. Every process must call it.
     """
-    return _GlobalSum.apply(tensor) if ddp else tensor
+    return _GlobalSum.apply(torch.stack(tensors)).unbind() if ddp else tensors

@@ -1,4 +1,4 @@
-"""The letters of a loss combination, and the combinations that exist: --help, docs and the parser are made from them."""
+"""The letters of a loss combination, and the combinations: --help, docs and the parser are made from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

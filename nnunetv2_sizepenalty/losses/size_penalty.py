@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nnunetv2_sizepenalty.losses.distributed import global_sum
+from nnunetv2_sizepenalty.losses.distributed import global_sums
 from nnunetv2_sizepenalty.losses.terms import SMOOTH, size_penalty
 from nnunetv2_sizepenalty.losses.volumes import Batch
 
@@ -37,9 +37,8 @@ class SizeTerm:
 def mean_over_lesions(penalty: Tensor, reference: Tensor, ddp: bool = False) -> Tensor:
     """Mean over the pairs with V_g > 0, of all processes with `ddp`; 0 with a zero gradient where there are none."""
     positive = reference > 0
-    total, count = global_sum(
-        torch.stack([torch.where(positive, penalty, 0).sum(), positive.sum().to(penalty.dtype)]), ddp
-    )
+    total, count = torch.where(positive, penalty, 0).sum(), positive.sum(dtype=penalty.dtype)
+    total, count = global_sums(total, count, ddp=ddp)
     return total / count.clamp(min=1)
 
 

@@ -50,14 +50,16 @@ class SoftmaxSums(torch.autograd.Function):
             overlap[:, k - 1] = torch.where(is_k, of_truth[:, 0], 0).sum(-1)
             reference[:, k - 1] = is_k.sum(-1)
 
-        total, wrong, entropy = None, None, None
+        total, slope = None, None
         if term:
-            wrong, entropy = _wrong_and_entropy(p, log_p, labels)
-            total = (term.value(wrong, entropy) * _factor(labels, term, p.dtype)).sum()
-        if not (term and term.slope):
-            wrong = entropy = None
-        ctx.save_for_backward(p, labels, wrong, entropy)
-        ctx.term, ctx.shape, ctx.dtype = term, logits.shape, logits.dtype
+            # q as the sum of the other classes' p: it and e are accurate where p_t is near 1 as well
+            wrong = p.scatter(1, labels, 0).sum(1, keepdim=True)
+            entropy = torch.where(wrong < 0.5, -torch.log1p(-wrong), -log_p.gather(1, labels))
+            value, slope = term.value_and_slope(wrong, entropy)
+            factor = torch.where(labels > 0, term.foreground, term.background).to(p.dtype)
+            total, slope = (value * factor).sum(), factor if slope is None else slope * factor
+        ctx.save_for_backward(p, labels, slope)
+        ctx.shape, ctx.dtype = logits.shape, logits.dtype
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(reference)
         return predicted, overlap, reference, total
@@ -66,7 +68,7 @@ class SoftmaxSums(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, predicted: Tensor | None, overlap: Tensor | None, _reference, voxels: Tensor | None):
         """Gradient of the logits, computed in float32 and rounded once to their type."""
-        p, labels, wrong, entropy = ctx.saved_tensors
+        p, labels, slope = ctx.saved_tensors
         # what a unit of p_k is worth: the gradient is p_k (worth_k - mean worth), and the true class adds its own
         mean = torch.zeros_like(p[:, :1])
         own = torch.zeros_like(mean)
@@ -79,25 +81,11 @@ class SoftmaxSums(torch.autograd.Function):
             own += at_truth * p.gather(1, labels)
             mean += own
         if voxels is not None:
-            weight = voxels * _factor(labels, ctx.term, p.dtype)
-            if ctx.term.slope:
-                weight = weight * ctx.term.slope(wrong, 1 - wrong, entropy)
-            mean -= weight
-            own -= weight
+            mean -= slope * voxels
+            own -= slope * voxels
         gradient = (worth - mean).mul_(p).scatter_add_(1, labels, own)
         # the likeliest class's own difference cancels where p is near 1; the others' sum does not
         likeliest = p.argmax(1, keepdim=True)
         gradient.scatter_(1, likeliest, 0)
         gradient.scatter_(1, likeliest, -gradient.sum(1, keepdim=True))
         return gradient.view(ctx.shape).to(ctx.dtype), None, None, None
-
-
-def _factor(labels: Tensor, term: VoxelTerm, dtype: torch.dtype) -> Tensor:
-    return torch.where(labels > 0, term.foreground, term.background).to(dtype)
-
-
-def _wrong_and_entropy(p: Tensor, log_p: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """q as the sum of the other classes' p and e = -log p_t, accurate where p_t is near 1 as well."""
-    wrong = p.scatter(1, labels, 0).sum(1, keepdim=True)
-    entropy = torch.where(wrong < 0.5, -torch.log1p(-wrong), -log_p.gather(1, labels))
-    return wrong, entropy

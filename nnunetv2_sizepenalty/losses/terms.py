@@ -23,8 +23,9 @@ def tversky(
     predicted: Tensor, reference: Tensor, overlap: Tensor, false_positives: float = 0.3, false_negatives: float = 0.7
 ) -> Tensor:
     """1 - (TP + s) / (TP + a FP + b FN + s), FP = V_p - TP, FN = V_g - TP (Salehi et al. 2017; thesis table A.1)."""
-    missed, surplus = reference - overlap, predicted - overlap
-    return 1 - (overlap + SMOOTH) / (overlap + false_positives * surplus + false_negatives * missed + SMOOTH)
+    errors = false_positives * (predicted - overlap) + false_negatives * (reference - overlap)
+    found = overlap + SMOOTH
+    return 1 - found / (found + errors)
 
 
 def size_weight(reference: Tensor, tau: float) -> Tensor:
@@ -51,27 +52,33 @@ def size_penalty(
 
 @dataclass(frozen=True)
 class VoxelTerm:
-    """A function of a voxel's cross-entropy e = -log(1 - q), where q is the probability that the wrong classes get.
+    """A function f of a voxel's cross-entropy e = -log(1 - q), where q is the probability that the wrong classes get.
 
-    value: f(q, e); slope: df/de as a function of (q, 1 - q, e), or None where it is 1.
+    value_and_slope: (q, e) to f and df/de, where a slope of None stands for 1; e may be overwritten.
     foreground, background: factor on voxels of either kind.
     """
 
-    value: Callable[[Tensor, Tensor], Tensor]
-    slope: Callable[[Tensor, Tensor, Tensor], Tensor] | None
+    value_and_slope: Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]]
     foreground: float = 1.0
     background: float = 1.0
 
 
-# (Lin et al. 2017, thesis table A.1): gamma 2; alpha 0.25 on foreground
-FOCAL = VoxelTerm(
-    value=lambda wrong, entropy: wrong.square().mul_(entropy),
-    slope=lambda wrong, right, entropy: torch.mul(right, entropy).mul_(2).add_(wrong).mul_(wrong),
-    foreground=0.25,
-    background=0.75,
-)
+def focal(wrong: Tensor, entropy: Tensor) -> tuple[Tensor, Tensor]:
+    """q^2 e, by which an easy voxel hardly counts (gamma 2; Lin et al. 2017), and its slope 2 q (1 - q) e + q^2."""
+    wrong_entropy = entropy.mul_(wrong)
+    value = wrong * wrong_entropy
+    slope = wrong_entropy.sub_(value).mul_(2).addcmul_(wrong, wrong)
+    return value, slope
 
-CROSS_ENTROPY = VoxelTerm(value=lambda wrong, entropy: entropy, slope=None)
+
+def cross_entropy(wrong: Tensor, entropy: Tensor) -> tuple[Tensor, None]:
+    """e itself."""
+    return entropy, None
+
+
+# alpha 0.25 on foreground (thesis table A.1)
+FOCAL = VoxelTerm(focal, foreground=0.25, background=0.75)
+CROSS_ENTROPY = VoxelTerm(cross_entropy)
 
 
 def top_share(voxelwise: Tensor, percent: float = 10) -> Tensor:

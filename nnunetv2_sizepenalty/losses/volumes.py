@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from nnunetv2_sizepenalty.losses.distributed import global_sum
+from nnunetv2_sizepenalty.losses.distributed import global_sums
 from nnunetv2_sizepenalty.losses.sigmoid import SigmoidSums
 from nnunetv2_sizepenalty.losses.softmax import SoftmaxSums
 from nnunetv2_sizepenalty.losses.terms import VoxelTerm
@@ -27,8 +27,7 @@ class Volumes:
 
     def over_batch(self, ddp: bool = False) -> "Volumes":
         """Sums over the batch, over all processes' with `ddp`; shape (C,)."""
-        summed = torch.stack([self.predicted, self.reference, self.overlap]).sum(1)
-        return Volumes(*global_sum(summed, ddp))
+        return Volumes(*global_sums(self.predicted.sum(0), self.reference.sum(0), self.overlap.sum(0), ddp=ddp))
 
 
 @dataclass(frozen=True)
