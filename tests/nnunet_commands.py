@@ -33,7 +33,8 @@ class Workspace:
         return {
             **os.environ,
             **{name: str(self.folder / name) for name in FOLDERS},
-            **dict.fromkeys(("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "MKL_NUM_THREADS"), "1"),
+            **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+            "PYTHONPATH": str(Path(__file__).with_name("one_thread")),
             "nnUNet_n_proc_DA": "0",
             "nnUNet_def_n_proc": "1",
         }

@@ -90,7 +90,7 @@ class Demo:
         plans_folder = Path(self.nnunet["nnUNet_preprocessed"]) / DATASET
         plans = json.loads((plans_folder / "nnUNetPlans.json").read_text())
         small = shrink_plan(
-            plans, PLANS, configuration="3d_fullres", patch_size=(16, 48, 48), batch_size=4, features=(8, 16, 32)
+            plans, PLANS, configuration="3d_fullres", patch_size=(16, 32, 32), batch_size=2, features=(8, 16, 32)
         )
         (plans_folder / f"{PLANS}.json").write_text(json.dumps(small, indent=2))
         self._call(
@@ -99,32 +99,13 @@ class Demo:
         )
 
     def _train(self) -> None:
-        """Both trainers at once, one thread each."""
-        # nnU-Net asks for all cores with -device cpu; the OpenMP runtime's own limit overrules it
-        environment = {**self.nnunet, "nnUNet_n_proc_DA": "0", "OMP_THREAD_LIMIT": "1", "nnUNet_def_n_proc": "1"}
-        started = []
-        try:
-            for trainer in TRAINERS.values():
-                command = (
-                    "nnUNetv2_train",
-                    DATASET_ID,
-                    "3d_fullres",
-                    "0",
-                    "-tr",
-                    trainer,
-                    "-p",
-                    PLANS,
-                    "-device",
-                    "cpu",
-                )
-                log = self._log(f"train_{trainer}")
-                started.append((commands.start(command, log, environment), log))
-            for process, log in started:
-                commands.wait(process, log)
-        finally:
-            for process, _ in started:
-                if process.poll() is None:
-                    process.terminate()
+        for trainer in TRAINERS.values():
+            self._call(
+                f"train_{trainer}",
+                *("nnUNetv2_train", DATASET_ID, "3d_fullres", "0", "-tr", trainer, "-p", PLANS, "-device", "cpu"),
+                nnUNet_n_proc_DA="0",
+                nnUNet_def_n_proc="2",
+            )
 
     def _predict(self, key: str, trainer: str) -> None:
         self._call(
