@@ -96,6 +96,11 @@ def _rows(logits: Tensor, reference: Tensor, ignored: Tensor | None, margin: boo
     return as_rows(logits), as_rows(reference)
 
 
+def rows_are_cheap_to_find(x: Tensor) -> bool:
+    """On the CPU; an accelerator would have to be waited for, and a dense pass costs little there."""
+    return x.device.type == "cpu"
+
+
 def _look(x: Tensor, y: Tensor, term: VoxelTerm | None) -> tuple[Tensor, _Derivatives]:
     """Sums over each row (V_p, TP, V_g, voxel term; shape (4, rows)), and the derivatives of all voxels."""
     dtype = torch.promote_types(x.dtype, torch.float32)
@@ -103,8 +108,7 @@ def _look(x: Tensor, y: Tensor, term: VoxelTerm | None) -> tuple[Tensor, _Deriva
     # one allocation: two of this size are given back to the system, and faulted in again, at every call
     volume, voxels = x.new_empty((2, *x.shape), dtype=dtype) if term else (x.new_empty(x.shape, dtype=dtype), None)
     hard = None
-    # elsewhere a dense pass costs little, and to find the rows would wait for the device
-    if x.device.type == "cpu":
+    if rows_are_cheap_to_find(x):
         peak = _look_at_background(x, term, sums, volume, voxels)
         hard = ((row_maximum(y) > 0) | (peak > CONFIDENT)).nonzero()[:, 0]
     x, foreground = take(x, hard), (take(y, hard) > 0).to(dtype)

@@ -75,7 +75,7 @@ class SoftmaxSums(torch.autograd.Function):
         worth = p.new_zeros((*p.shape[:2], 1))
         if predicted is not None:
             worth[:, 1:, 0] = predicted
-            mean += torch.linalg.vecdot(p, worth, dim=1)[:, None]
+            mean += (p * worth).sum(1, keepdim=True)
         if overlap is not None:
             at_truth = torch.nn.functional.pad(overlap, (1, 0)).gather(1, labels[:, 0])[:, None]
             own += at_truth * p.gather(1, labels)

@@ -69,8 +69,6 @@ class Batch:
             return self.reference[:, :1].numel()
         return (~self.ignored).sum().clamp(min=1)
 
-    # the search for the few rows depends on the data: a graph break, not an error, under torch.compile
-    @torch.compiler.disable
     def measure(self, term: VoxelTerm | None = None) -> tuple[Volumes, Tensor | None]:
         """The volumes, and the sum of a voxel term over all voxels (and channels, with regions)."""
         if self.regions or self.logits.shape[1] == 2:

@@ -1,0 +1,70 @@
+"""One of two gloo processes: gradients of a small network under DistributedDataParallel with each loss.
+
+Arguments: rank, file for the rendezvous, file for the gradients of rank 0. The cases are for the test, too.
+"""
+
+import sys
+from dataclasses import dataclass
+
+import torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+
+from nnunetv2_sizepenalty.losses import build_loss
+
+
+@dataclass(frozen=True)
+class DdpCase:
+    code: str
+    heads: int
+    regions: bool
+    batch_dice: bool
+
+    @property
+    def options(self) -> dict:
+        return {"regions": self.regions, "batch_dice": self.batch_dice, "tau": 30.0}
+
+    def __str__(self) -> str:
+        kind = "regions" if self.regions else "softmax"
+        return f"{self.code}-{kind}{self.heads}-{'batchdice' if self.batch_dice else 'sampledice'}"
+
+
+CASES = [
+    DdpCase(code, heads, regions, batch_dice)
+    for code in ("D", "T", "S", "DTS", "DTFS", "DCS")
+    for heads, regions in ((1, True), (2, False), (3, False))
+    for batch_dice in (False, True)
+]
+
+
+def draw(case: DdpCase) -> tuple[torch.Tensor, torch.Tensor]:
+    """Four images and their target; three samples hold lesions, so the two processes hold two and one."""
+    generator = torch.Generator().manual_seed(case.heads)
+    images = torch.randn(4, 2, 4, 6, 6, generator=generator)
+    mask = torch.rand(4, 1, 4, 6, 6, generator=generator) < torch.tensor([0.05, 0.3, 0.1, 0.0]).view(4, 1, 1, 1, 1)
+    second = torch.rand(mask.shape, generator=generator) < 0.5
+    return images, mask if case.regions else mask.int() + (mask & second).int() * (case.heads > 2)
+
+
+def network(case: DdpCase) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Conv3d(2, case.heads, 3, padding=1)
+
+
+def main(rank: int, rendezvous: str, results: str) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
+    gradients = []
+    for case in CASES:
+        images, target = draw(case)
+        share = slice(len(images) // 2 * rank, len(images) // 2 * (rank + 1))
+        model = DistributedDataParallel(network(case))
+        build_loss(case.code, ddp=True, **case.options)(model(images[share]), target[share]).backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    if rank == 0:
+        torch.save(gradients, results)
+    distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3])

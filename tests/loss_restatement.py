@@ -1,0 +1,190 @@
+"""The losses once more, in float64 and as the plain formulas, and the cases that the tests of the losses go through."""
+
+import itertools
+import random
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+WEIGHTS = {"D": 1.0, "T": 1.0, "F": 1.0, "C": 1.0, "K": 1.0, "S": 0.3}
+
+
+def restated_terms(
+    code: str,
+    logits: Tensor,
+    target: Tensor,
+    *,
+    regions: bool,
+    ignore_label: int | None = None,
+    batch_dice: bool = False,
+    tau: float = 600.0,
+    cap: float = 10.0,
+) -> dict[str, Tensor]:
+    """Each term without its weight; `logits` in float64."""
+    spatial = tuple(range(2, logits.ndim))
+    valid = torch.ones_like(logits[:, :1])
+    if regions:
+        if ignore_label is not None:
+            valid = 1 - target[:, -1:].double()
+            target = target[:, :-1]
+        y = target.double()
+        p = torch.sigmoid(logits)
+        log_true = torch.where(y == 1, -torch.logaddexp(-logits, 0 * logits), -torch.logaddexp(logits, 0 * logits))
+        voxel_is_foreground = y
+    else:
+        if ignore_label is not None:
+            valid = (target != ignore_label).double()
+        labels = torch.where(valid == 1, target.long(), 0)
+        p = torch.softmax(logits, 1)[:, 1:]
+        y = torch.cat([(labels == k).double() for k in range(1, logits.shape[1])], 1)
+        log_true = torch.log_softmax(logits, 1).gather(1, labels)
+        voxel_is_foreground = (labels > 0).double()
+    p_true = torch.exp(log_true)
+    v_p, v_g, tp = (valid * p).sum(spatial), (valid * y).sum(spatial), (valid * p * y).sum(spatial)
+    d_p, d_g, d_tp = (v.sum(0) for v in (v_p, v_g, tp)) if batch_dice else (v_p, v_g, tp)
+
+    def mean_over_valid(values: Tensor) -> Tensor:
+        return (valid * values).sum() / (valid.expand_as(values).sum().clamp(min=1))
+
+    terms = {}
+    for letter in code:
+        if letter == "D":
+            terms["D"] = (1 - (2 * d_tp + 1e-5) / (d_p + d_g + 1e-5)).mean()
+        if letter == "T":
+            terms["T"] = (1 - (d_tp + 1e-5) / (d_tp + 0.3 * (d_p - d_tp) + 0.7 * (d_g - d_tp) + 1e-5)).mean()
+        if letter == "F":
+            alpha = torch.where(voxel_is_foreground == 1, 0.25, 0.75)
+            terms["F"] = mean_over_valid(-alpha * (1 - p_true) ** 2 * log_true)
+        if letter == "C":
+            terms["C"] = mean_over_valid(-log_true)
+            if regions and ignore_label is not None:  # nnU-Net sums over the regions there
+                terms["C"] = terms["C"] * y.shape[1]
+        if letter == "K":
+            highest = (-valid * log_true).flatten().sort(descending=True).values
+            terms["K"] = highest[: max(1, int(len(highest) * 10 / 100))].mean()
+        if letter == "S":
+            penalty = torch.exp(-v_g / tau) * (v_p - v_g).abs() / (v_g + 1e-5)
+            penalty = torch.where(penalty >= cap, torch.full_like(penalty, cap), penalty)
+            terms["S"] = penalty[v_g > 0].mean() if (v_g > 0).any() else 0 * logits.sum()
+    return terms
+
+
+def restated_loss(code: str, logits: Tensor, target: Tensor, **options) -> Tensor:
+    """The default-weighted sum."""
+    terms = restated_terms(code, logits, target, **options)
+    return sum((1.0 if len(code) == 1 else WEIGHTS[letter]) * term for letter, term in terms.items())
+
+
+@dataclass(frozen=True)
+class Case:
+    """One batch and one loss; `make` draws the tensors."""
+
+    code: str
+    heads: str
+    shape: tuple[int, ...]
+    lesions: str
+    ignored: str
+    batch_dice: bool
+    scale: float
+    dtype: torch.dtype
+    target_dtype: str
+    tau: float
+
+    @property
+    def regions(self) -> bool:
+        return self.heads.startswith("regions")
+
+    @property
+    def channels(self) -> int:
+        return int(self.heads[-1])
+
+    @property
+    def ignore_label(self) -> int | None:
+        return None if self.ignored == "nothing" else self.channels
+
+    @property
+    def options(self) -> dict:
+        """Keyword arguments of `build_loss` and of the restatement."""
+        return {
+            "regions": self.regions,
+            "ignore_label": self.ignore_label,
+            "batch_dice": self.batch_dice,
+            "tau": self.tau,
+            "cap": 10.0,
+        }
+
+    def __str__(self) -> str:
+        dtype = str(self.dtype).removeprefix("torch.")
+        size = "x".join(map(str, self.shape))
+        batch_dice = "batchdice" if self.batch_dice else "sampledice"
+        return (
+            f"{self.code}-{self.heads}-{size}-lesions_{self.lesions}-ignored_{self.ignored}-{batch_dice}"
+            f"-scale{self.scale:g}-{dtype}-{self.target_dtype}-tau{self.tau:g}"
+        )
+
+    def make(self) -> tuple[Tensor, Tensor]:
+        """Logits and target as nnU-Net passes them; the tenth that K takes is unambiguous."""
+        for seed in range(100):
+            logits, target = self._draw(torch.Generator().manual_seed(seed))
+            if "K" not in self.code or self._tenth_is_unambiguous(logits, target):
+                return logits, target
+        raise AssertionError(f"no draw of {self} without a tie")
+
+    def _draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        shape = (2, self.channels, *self.shape)
+        logits = (self.scale * torch.randn(shape, generator=generator)).clamp(-100, 100).to(self.dtype)
+        share = {"many": 0.3, "few": 0.01, "first sample": 0.2, "none": 0.0}[self.lesions]
+        draws = torch.rand(shape, generator=generator)
+        foreground = draws < share
+        if self.lesions == "first sample":
+            foreground[1:] = False
+        ignored = torch.rand((2, 1, *self.shape), generator=generator)
+        ignored = ignored < {"nothing": 0.0, "some": 0.2, "all": 1.1}[self.ignored]
+        if self.regions:
+            target = torch.cat([foreground, ignored], 1) if self.ignore_label is not None else foreground
+            return logits, target.to(getattr(torch, self.target_dtype))
+        target = torch.zeros((2, 1, *self.shape), dtype=torch.int64)
+        for k in range(1, self.channels):
+            target[foreground[:, k : k + 1]] = k
+        target[ignored] = self.channels
+        return logits, target.to(torch.int16 if self.target_dtype == "bool" else getattr(torch, self.target_dtype))
+
+    def _tenth_is_unambiguous(self, logits: Tensor, target: Tensor) -> bool:
+        x = logits.double()
+        if self.regions:
+            truth = target[:, : self.channels].double()
+            entropies = binary_cross_entropy_with_logits(x, truth, reduction="none")
+            if self.ignore_label is not None:
+                entropies = entropies * (1 - target[:, -1:].double())
+        else:
+            labels = target[:, 0].long()
+            labels = torch.where(labels == self.channels, -100, labels)
+            entropies = cross_entropy(x, labels, reduction="none", ignore_index=-100)
+        ranked = entropies.flatten().sort(descending=True).values
+        count = int(len(ranked) * 10 / 100)
+        last, next_ = ranked[count - 1], ranked[count]
+        # where both are 0, neither has a gradient
+        return bool(last == 0) or bool(last - next_ > 1e-5 * last)
+
+
+def pairwise(**factors: tuple) -> list[dict]:
+    """Rows that hold every pair of levels of any two factors at least once; the same at every call."""
+    names = list(factors)
+    missing = {(a, x, b, y) for a, b in itertools.combinations(names, 2) for x in factors[a] for y in factors[b]}
+    draw = random.Random(0)
+    rows = []
+
+    def pairs_of(row: dict) -> set:
+        return {(a, row[a], b, row[b]) for a, b in itertools.combinations(names, 2)}
+
+    while missing:
+        a, x, b, y = min(missing, key=str)
+        best = max(
+            ({name: draw.choice(levels) for name, levels in factors.items()} | {a: x, b: y} for _ in range(40)),
+            key=lambda row: len(pairs_of(row) & missing),
+        )
+        rows.append(best)
+        missing -= pairs_of(best)
+    return rows

@@ -1,0 +1,88 @@
+"""The formulas on numbers that can be checked by hand."""
+
+import math
+
+import pytest
+import torch
+
+from nnunetv2_sizepenalty.losses import terms
+
+
+def pairs(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def test_dice_of_half_overlap():
+    assert terms.dice(pairs(10), pairs(10), pairs(5)).item() == pytest.approx(0.5, abs=1e-6)
+
+
+def test_dice_of_nothing_on_nothing_is_0():
+    assert terms.dice(pairs(0), pairs(0), pairs(0)).item() == 0
+
+
+@pytest.mark.parametrize(
+    ("predicted", "overlap", "expected"),
+    [
+        pytest.param(5.0, 5.0, 1 - 5 / (5 + 0.7 * 5), id="five missed"),
+        pytest.param(15.0, 10.0, 1 - 10 / (10 + 0.3 * 5), id="five too many"),
+    ],
+)
+def test_tversky_punishes_a_miss_more(predicted, overlap, expected):
+    result = terms.tversky(pairs(predicted), pairs(10.0), pairs(overlap))
+    assert result.item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_size_weight_is_e_to_the_minus_1_at_tau():
+    assert terms.size_weight(pairs(600.0), 600.0).item() == pytest.approx(math.exp(-1))
+
+
+@pytest.mark.parametrize(
+    ("predicted", "reference", "expected"),
+    [
+        pytest.param(0.0, 60.0, math.exp(-0.1), id="nothing predicted costs the weight"),
+        pytest.param(90.0, 60.0, math.exp(-0.1) / 2, id="half too much"),
+        pytest.param(60.0, 60.0, 0.0, id="right volume"),
+        pytest.param(6000.0, 60.0, 10.0, id="capped"),
+    ],
+)
+def test_size_penalty(predicted, reference, expected):
+    result = terms.size_penalty(pairs(predicted), pairs(reference))
+    assert result.item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "gradient"),
+    [
+        pytest.param(9.999, 1.0, id="below the cap"),
+        pytest.param(10.0, 0.0, id="at the cap"),
+        pytest.param(11.0, 0.0, id="above the cap"),
+    ],
+)
+def test_hard_cap_has_no_gradient_once_reached(penalty, gradient):
+    penalty = pairs(penalty).requires_grad_()
+    terms.hard_cap(penalty, 10.0).sum().backward()
+    assert penalty.grad.item() == gradient
+
+
+@pytest.mark.parametrize("term", [terms.FOCAL, terms.CROSS_ENTROPY], ids=["focal", "cross-entropy"])
+def test_slope_is_the_derivative_by_the_cross_entropy(term):
+    entropy = torch.linspace(0.01, 9, 50, dtype=torch.float64)
+    step = 1e-6
+
+    def value(e: torch.Tensor) -> torch.Tensor:
+        return term.value_and_slope(-torch.expm1(-e), e.clone())[0]
+
+    slope = term.value_and_slope(-torch.expm1(-entropy), entropy.clone())[1]
+    numeric = (value(entropy + step) - value(entropy - step)) / (2 * step)
+    torch.testing.assert_close(torch.ones_like(entropy) if slope is None else slope, numeric, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        pytest.param(torch.arange(20.0), 18.5, id="two of twenty"),
+        pytest.param(torch.tensor([[1.0, 3.0]]), 3.0, id="at least one"),
+    ],
+)
+def test_top_share(values, expected):
+    assert terms.top_share(values).item() == expected
