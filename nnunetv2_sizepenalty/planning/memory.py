@@ -2,7 +2,7 @@
 
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -20,7 +20,7 @@ class StepMemory:
     """Peak bytes of a training step, linear in the batch size.
 
     Attributes:
-        fixed: weights, AdamW's two states, and whatever else doesn't grow with the batch.
+        fixed: weights and AdamW's two states.
         per_sample: activations kept for the backward pass, and the gradients beside them at the peak.
     """
 
@@ -29,6 +29,10 @@ class StepMemory:
 
     def at(self, batch_size: int) -> int:
         return self.fixed + batch_size * self.per_sample
+
+    def scaled(self, factor: float) -> "StepMemory":
+        """That of patches with `factor` times the voxels: all maps grow with the patch."""
+        return replace(self, per_sample=round(factor * self.per_sample))
 
     def largest_batch(self, limit: float) -> int:
         """The largest batch size that stays below `limit` bytes; 0 if none does."""
@@ -63,40 +67,26 @@ class _LiveBytes(TorchDispatchMode):
         return output
 
 
-def step_bytes(network: nn.Module, input_size: Sequence[int], *, mixed_precision: bool) -> int:
-    """Peak bytes of forward, backward and AdamW on a batch of `input_size` (batch, channels, *size).
+def simulate_step(
+    build: Callable[[], nn.Module], input_channels: int, patch_size: Sequence[int], *, mixed_precision: bool = True
+) -> StepMemory:
+    """Memory of forward, backward and AdamW on patches of `patch_size`; no weights, maps or gradients are made.
 
     Mixed precision is a network in half precision plus float32 weights and optimizer states. What the loss itself
     holds is left out: maps of a few channels beside dozens.
 
     Args:
-        network: on the meta device, in training mode, in float32; it is in half precision afterwards with
-            `mixed_precision`, and holds gradients.
+        build: makes the network; it is called under the meta device.
     """
-    n_parameters = sum(parameter.numel() for parameter in network.parameters())
     dtype = torch.float16 if mixed_precision else torch.float32
-    network.to(dtype)
-    network.zero_grad(set_to_none=True)
-    x = torch.empty(*input_size, device="meta", dtype=dtype)
+    with torch.device("meta"):
+        network = build().train().to(dtype)
+        x = torch.empty(1, input_channels, *patch_size, dtype=dtype)
     with _LiveBytes() as live:
         for parameter in network.parameters():
             live.ignore(parameter)
         outputs = network(x)
-        total = sum(output.float().mean() for output in (outputs if isinstance(outputs, list) else [outputs]))
-        total.backward()
+        sum(output.float().mean() for output in (outputs if isinstance(outputs, list) else [outputs])).backward()
     # float32 weights and AdamW's two states; autocast keeps a half-precision copy of the weights too.
-    return live.peak + x.nbytes + n_parameters * (14 if mixed_precision else 12)
-
-
-def estimate_step_memory(
-    build: Callable[[], nn.Module], input_channels: int, patch_size: Sequence[int], *, mixed_precision: bool = True
-) -> StepMemory:
-    """Memory of a training step for any batch size, from batches of 1 and 2.
-
-    Args:
-        build: makes the network; it is called under the meta device, so no weights are made.
-    """
-    with torch.device("meta"):
-        network = build().train()
-    one, two = (step_bytes(network, (n, input_channels, *patch_size), mixed_precision=mixed_precision) for n in (1, 2))
-    return StepMemory(fixed=2 * one - two, per_sample=two - one)
+    n_parameters = sum(parameter.numel() for parameter in network.parameters())
+    return StepMemory(fixed=n_parameters * (14 if mixed_precision else 12), per_sample=live.peak + x.nbytes)

@@ -1,18 +1,19 @@
 """nnU-Net's planner with AttentionASPPUNet in every configuration, and the recipe's patches in one of them."""
 
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
-import numpy as np
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
 from nnunetv2.paths import nnUNet_preprocessed
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.planning.memory import CUDA_RESERVE, GIB, StepMemory, estimate_step_memory
+from nnunetv2_sizepenalty.planning.memory import CUDA_RESERVE, GIB, StepMemory, simulate_step
+from nnunetv2_sizepenalty.planning.notes import by, memory_note, padding_note, rounding_note
 from nnunetv2_sizepenalty.planning.shared_data import share_preprocessed_data
 from nnunetv2_sizepenalty.planning.topology import (
     PRESET_BATCH_SIZE,
@@ -91,7 +92,7 @@ class SizePenaltyPlanner(ExperimentPlanner):
             asked = tuple(map(int, plan["patch_size"]))
             kwargs = plan["architecture"]["arch_kwargs"]
             topology = Topology(asked, kwargs["strides"], kwargs["kernel_sizes"])
-        notes = self._rounding_note("--patch", asked, topology.patch_size, topology.divisor)
+        notes = rounding_note("--patch", asked, topology.patch_size, topology.divisor)
         small, small_notes = self._small_patch(request, topology, spacing)
         memory = self._memory(topology)
         batch_size = self._batch_size(request, memory, topology, approximate_n_voxels_dataset)
@@ -105,7 +106,12 @@ class SizePenaltyPlanner(ExperimentPlanner):
             },
         }
         if name == self.configuration:
-            self.notes = [*notes, *small_notes, *self._padding_note(plan), self._memory_note(memory, batch_size)]
+            self.notes = [
+                *notes,
+                *small_notes,
+                *padding_note(median_shape, topology.patch_size),
+                memory_note(memory, batch_size, self.UNet_vram_target_GB),
+            ]
         return plan
 
     def static_estimate_VRAM_usage(
@@ -116,7 +122,7 @@ class SizePenaltyPlanner(ExperimentPlanner):
             return 1.0
         topology = Topology(tuple(map(int, patch_size)), arch_kwargs["strides"], arch_kwargs["kernel_sizes"])
         needed = self._memory(topology).at(self._fit_batch) + CUDA_RESERVE
-        if needed > self.UNet_vram_target_GB * GIB and np.prod(topology.patch_size) <= 16 ** len(topology.patch_size):
+        if needed > self.UNet_vram_target_GB * GIB and math.prod(topology.patch_size) <= 16 ** len(topology.patch_size):
             raise UserError(
                 f"--gpu-memory-gb {self.UNet_vram_target_GB:g}: too little even for patches of 16 voxels a side, "
                 f"about {needed / GIB:.1f} GB are needed; raise it or name --patch and --batch"
@@ -155,29 +161,24 @@ class SizePenaltyPlanner(ExperimentPlanner):
         small = rounded_up(asked, topology.divisor)
         if any(a > b for a, b in zip(small, topology.patch_size, strict=True)):
             raise UserError(
-                f"--small-patch {_by(asked)}: larger than the patch {_by(topology.patch_size)}; name a smaller one"
+                f"--small-patch {by(asked)}: larger than the patch {by(topology.patch_size)}; name a smaller one"
             )
         if small == topology.divisor:
             raise UserError(
-                f"--small-patch {_by(asked)}: the network makes a single voxel of it, which can't be normalised; "
-                f"name at least {_by([2 * n for n in topology.divisor])} or a smaller --patch"
+                f"--small-patch {by(asked)}: the network makes a single voxel of it, which can't be normalised; "
+                f"name at least {by([2 * n for n in topology.divisor])} or a smaller --patch"
             )
-        return small, self._rounding_note("--small-patch", asked, small, topology.divisor)
+        return small, rounding_note("--small-patch", asked, small, topology.divisor)
 
     def _memory(self, topology: Topology) -> StepMemory:
         if len(topology.strides) < 2:
             raise UserError(
-                f"patch {_by(topology.patch_size)}: too small for a U-Net; 8 voxels along two axes are needed"
+                f"patch {by(topology.patch_size)}: too small for a U-Net; 8 voxels along two axes are needed"
             )
-        cache = self._caches.setdefault("memory", {})
-        if topology not in cache:
-            n_channels = len(self.dataset_json.get("channel_names") or self.dataset_json["modality"])
-            cache[topology] = plan_memory(architecture(topology), topology.patch_size, n_channels, self._n_heads())
-        return cache[topology]
-
-    def _n_heads(self) -> int:
-        # Labels without "ignore"; a region more or less doesn't move the estimate.
-        return len([label for label in self.dataset_json["labels"] if label != "ignore"])
+        n_channels = len(self.dataset_json.get("channel_names") or self.dataset_json["modality"])
+        # Without "ignore"; a region more or less doesn't move the estimate.
+        n_heads = len([label for label in self.dataset_json["labels"] if label != "ignore"])
+        return plan_memory(topology, n_channels, n_heads)
 
     def _batch_size(
         self, request: Request, memory: StepMemory, topology: Topology, approximate_n_voxels_dataset: float
@@ -187,50 +188,29 @@ class SizePenaltyPlanner(ExperimentPlanner):
         if request.preset is not None:
             return PRESET_BATCH_SIZE
         fitting = memory.largest_batch(self.UNet_vram_target_GB * GIB - CUDA_RESERVE)
-        share = round(approximate_n_voxels_dataset * self.max_dataset_covered / np.prod(topology.patch_size))
+        share = round(approximate_n_voxels_dataset * self.max_dataset_covered / math.prod(topology.patch_size))
         return max(min(fitting, share), self.UNet_min_batch_size)
 
-    def _rounding_note(
-        self, option: str, asked: Sequence[int], planned: Sequence[int], divisor: Sequence[int]
-    ) -> list[str]:
-        if tuple(asked) == tuple(planned):
-            return []
-        return [f"{option} {_by(asked)} is rounded up to {_by(planned)}, a multiple of the strides' {_by(divisor)}"]
 
-    def _padding_note(self, plan: dict) -> list[str]:
-        median, patch = plan["median_image_size_in_voxels"], plan["patch_size"]
-        if all(n >= p for n, p in zip(median, patch, strict=False)):
-            return []
-        return [
-            f"The median image, {_by(round(float(n)) for n in median)} voxels, is smaller than the patch {_by(patch)} "
-            "along an axis: nnU-Net pads with zeros, which are background"
-        ]
-
-    def _memory_note(self, memory: StepMemory, batch_size: int) -> str:
-        needed = (memory.at(batch_size) + CUDA_RESERVE) / GIB
-        note = f"A training step with mixed precision takes about {needed:.1f} GB (target {self.UNet_vram_target_GB:g})"
-        if needed <= self.UNet_vram_target_GB:
-            return note
-        return f"{note}: it will not fit there; use --batch {self._fitting(memory)}, a smaller --patch or more GPUs"
-
-    def _fitting(self, memory: StepMemory) -> int:
-        return max(1, memory.largest_batch(self.UNet_vram_target_GB * GIB - CUDA_RESERVE))
+def plan_memory(topology: Topology, n_channels: int, n_heads: int, *, mixed_precision: bool = True) -> StepMemory:
+    """The estimate for a patch and its network, without deep supervision."""
+    reference = replace(topology, patch_size=tuple(16 * n for n in topology.divisor))
+    memory = _simulated(reference, n_channels, n_heads, mixed_precision)
+    return memory.scaled(math.prod(topology.patch_size) / math.prod(reference.patch_size))
 
 
-def plan_memory(architecture_entry: dict, patch_size: Sequence[int], n_channels: int, n_heads: int) -> StepMemory:
-    """The estimate for a plan's `architecture` entry and patch, with mixed precision and no deep supervision."""
+@cache
+def _simulated(topology: Topology, n_channels: int, n_heads: int, mixed_precision: bool) -> StepMemory:
+    # Cached: nnU-Net's procedure tries dozens of patches with the same stages.
+    entry = architecture(topology)
     build = partial(
         get_network_from_plans,
-        architecture_entry["network_class_name"],
-        architecture_entry["arch_kwargs"],
-        architecture_entry["_kw_requires_import"],
+        entry["network_class_name"],
+        entry["arch_kwargs"],
+        entry["_kw_requires_import"],
         n_channels,
         n_heads,
         allow_init=False,
         deep_supervision=False,
     )
-    return estimate_step_memory(build, n_channels, patch_size)
-
-
-def _by(size: Sequence[int]) -> str:
-    return "x".join(map(str, size))
+    return simulate_step(build, n_channels, topology.patch_size, mixed_precision=mixed_precision)

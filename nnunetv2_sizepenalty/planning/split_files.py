@@ -57,7 +57,7 @@ def find_dataset(dataset: str) -> Dataset:
         raise UserError(f"-d {dataset}: no such dataset, or several of that id, in nnU-Net's folders") from None
     raw = Path(nnUNet_raw) / name
     if not (raw / "dataset.json").is_file():
-        raise UserError(f"{raw / 'dataset.json'}: not there; the raw dataset is needed for a split")
+        raise UserError(f"{raw / 'dataset.json'}: not there; the raw dataset is needed")
     settings = json.loads((raw / "dataset.json").read_text())
     if "dataset" in settings:
         files = get_filenames_of_train_images_and_targets(str(raw), settings)
