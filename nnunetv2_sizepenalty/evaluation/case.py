@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnunetv2_sizepenalty.evaluation import surfaces
-from nnunetv2_sizepenalty.evaluation.instances import Instances, find_instances
-from nnunetv2_sizepenalty.evaluation.matching import Detection, Match, Overlaps, detect, find_overlaps, match_one_to_one
+from nnunetv2_sizepenalty.evaluation.instances import find_instances
+from nnunetv2_sizepenalty.evaluation.lesion_rows import lesion_rows
+from nnunetv2_sizepenalty.evaluation.matching import Pairing, pair_lesions
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
-from nnunetv2_sizepenalty.evaluation.records import FALSE_POSITIVE, REFERENCE, UNMATCHED
 from nnunetv2_sizepenalty.lesions import voxels_to_ml
 
 
@@ -54,33 +54,31 @@ def score_case(
     padding = 1 + protocol.dilation
     ref = find_instances(np.pad(reference[box] != 0, padding), spacing_mm, protocol, is_reference=True)
     pred = find_instances(np.pad(prediction[box] != 0, padding), spacing_mm, protocol, is_reference=False)
-    overlaps = find_overlaps(ref.lesion, pred.labels.ravel()[ref.index], ref.voxels, pred.voxels)
-    touching = overlaps
-    if ref.reach is not ref.labels:
-        touching = find_overlaps(ref.reach.ravel()[pred.index], pred.lesion, ref.voxels, pred.voxels)
-    match = match_one_to_one(overlaps, protocol.matching)
-    detection = detect(touching if protocol.detection.metric == "overlap" else overlaps, protocol.detection, match)
-
-    metrics = _volumes(ref, pred, overlaps, spacing_mm, protocol)
-    metrics |= _recognition(detection, match, pred, spacing_mm, protocol)
-    distance, lesion_masd = _surfaces(ref, pred, match, spacing_mm, protocol.nsd_mm)
+    pairing = pair_lesions(ref, pred, protocol)
+    metrics = mask_metrics(pairing, spacing_mm, protocol)
+    distance, lesion_masd = _surfaces(pairing, spacing_mm, protocol.nsd_mm)
     metrics |= distance
-    dice, rve = dice_and_rve_per_lesion(len(ref), overlaps, touching)
     if protocol.lesionwise_above_mm3 is not None:
         from nnunetv2_sizepenalty.evaluation import lesionwise  # scikit-image loads slowly
 
-        metrics |= lesionwise.score(ref, pred, touching, dice, spacing_mm, protocol.lesionwise_above_mm3)
-
-    lesions = _lesion_table(ref, pred, detection, match, lesion_masd, spacing_mm)
-    lesions["dice"][: len(ref)], lesions["rve"][: len(ref)] = dice, rve
-    offset = [axis.start - padding for axis in box]
-    rows = lesions.pop("row")
-    centroid = np.concatenate([ref.centroids(), pred.centroids()])[rows] + offset
-    return CaseScores(metrics, lesions, centroid)
+        metrics |= lesionwise.score(pairing, spacing_mm, protocol.lesionwise_above_mm3)
+    lesions, centroid = lesion_rows(pairing, lesion_masd, spacing_mm)
+    return CaseScores(metrics, lesions, centroid + [axis.start - padding for axis in box])
 
 
-def _volumes(ref: Instances, pred: Instances, overlaps: Overlaps, spacing_mm, protocol: Protocol) -> dict[str, float]:
-    v_g, v_p, tp = int(ref.voxels.sum()), int(pred.voxels.sum()), int(overlaps.voxels.sum())
+def mask_metrics(pairing: Pairing, spacing_mm: Sequence[float], protocol: Protocol) -> dict[str, float]:
+    """The metrics that need no surface: volumes, overlap, detection and matching."""
+    metrics = _volumes(pairing, spacing_mm, protocol.both_empty) | _recognition(
+        pairing, spacing_mm, protocol.both_empty
+    )
+    if protocol.dice_needs_match and metrics["tp"] == 0 and not math.isnan(metrics["iou"]):
+        metrics["dice"] = 0.0
+    return metrics
+
+
+def _volumes(pairing: Pairing, spacing_mm: Sequence[float], both_empty: float) -> dict[str, float]:
+    ref, pred = pairing.reference, pairing.prediction
+    v_g, v_p, tp = (int(voxels.sum()) for voxels in (ref.voxels, pred.voxels, pairing.overlaps.voxels))
     reference_ml, prediction_ml = voxels_to_ml(v_g, spacing_mm), voxels_to_ml(v_p, spacing_mm)
     empty = v_g + v_p == 0
     return {
@@ -88,7 +86,7 @@ def _volumes(ref: Instances, pred: Instances, overlaps: Overlaps, spacing_mm, pr
         "n_prediction": len(pred),
         "reference_ml": reference_ml,
         "prediction_ml": prediction_ml,
-        "dice": protocol.both_empty if empty else 2 * tp / (v_p + v_g),
+        "dice": both_empty if empty else 2 * tp / (v_p + v_g),
         "iou": math.nan if empty else tp / (v_p + v_g - tp),
         "rve": abs(v_p - v_g) / v_g if v_g else math.nan,
         "volume_error_ml": prediction_ml - reference_ml,
@@ -97,25 +95,24 @@ def _volumes(ref: Instances, pred: Instances, overlaps: Overlaps, spacing_mm, pr
     }
 
 
-def _recognition(
-    detection: Detection, match: Match, pred: Instances, spacing_mm, protocol: Protocol
-) -> dict[str, float]:
+def _recognition(pairing: Pairing, spacing_mm: Sequence[float], both_empty: float) -> dict[str, float]:
+    detection, iou = pairing.detection, pairing.match.iou
     n_reference, n_prediction = len(detection.detected), len(detection.false_positive)
     found = int(detection.detected.sum())
     missed, false_positives = n_reference - found, int(detection.false_positive.sum())
     empty = n_reference + n_prediction == 0
-    tp = len(match.iou)
+    tp = len(iou)
     fp, fn = n_prediction - tp, n_reference - tp
     # panoptica's convention: 0 where lesions exist and none is matched, NaN only where none exists.
     rq = tp / (tp + 0.5 * fp + 0.5 * fn) if tp else (math.nan if empty else 0.0)
-    sq_matched = float(np.average(match.iou)) if tp else math.nan
+    sq_matched = float(np.average(iou)) if tp else math.nan
     sq = sq_matched if tp else rq
     return {
         "missed": missed,
         "false_positives": false_positives,
-        "false_positive_ml": voxels_to_ml(int(pred.voxels[detection.false_positive].sum()), spacing_mm),
+        "false_positive_ml": voxels_to_ml(int(pairing.prediction.voxels[detection.false_positive].sum()), spacing_mm),
         "detection_rate": found / n_reference if n_reference else math.nan,
-        "lesion_f1": protocol.both_empty if empty else 2 * found / (2 * found + missed + false_positives),
+        "lesion_f1": both_empty if empty else 2 * found / (2 * found + missed + false_positives),
         "pq": sq * rq,
         "sq": sq,
         "rq": rq,
@@ -126,16 +123,14 @@ def _recognition(
     }
 
 
-def _surfaces(
-    ref: Instances, pred: Instances, match: Match, spacing_mm, nsd_mm: float
-) -> tuple[dict[str, float], np.ndarray]:
-    if not len(ref) or not len(pred):
+def _surfaces(pairing: Pairing, spacing_mm: Sequence[float], nsd_mm: float) -> tuple[dict[str, float], np.ndarray]:
+    """The distances of the whole masks, and the masd of each matched pair, shape (tp,)."""
+    if not len(pairing.reference) or not len(pairing.prediction):
         return dict.fromkeys(("assd", "masd", "hd95", "nsd", "lesion_masd"), math.nan), np.empty(0)
-    ref_surface, pred_surface = (surfaces.extract_surface(instances, spacing_mm) for instances in (ref, pred))
-    forward = surfaces.distances(ref_surface, pred_surface)
-    backward = surfaces.distances(pred_surface, ref_surface)
-    pairs = match.reference, match.prediction
-    lesion_masd = surfaces.masd_of_pairs(ref_surface, pred_surface, forward, backward, pairs)
+    ref, pred = (surfaces.extract_surface(i, spacing_mm) for i in (pairing.reference, pairing.prediction))
+    forward, backward = surfaces.distances(ref, pred), surfaces.distances(pred, ref)
+    pairs = pairing.match.reference, pairing.match.prediction
+    lesion_masd = surfaces.masd_of_pairs(ref, pred, forward, backward, pairs)
     return {
         "assd": surfaces.assd(forward.mm, backward.mm),
         "masd": surfaces.masd(forward.mm, backward.mm),
@@ -143,54 +138,3 @@ def _surfaces(
         "nsd": surfaces.nsd(forward.mm, backward.mm, nsd_mm),
         "lesion_masd": float(np.average(lesion_masd)) if len(lesion_masd) else math.nan,
     }, lesion_masd
-
-
-def _lesion_table(
-    ref: Instances,
-    pred: Instances,
-    detection: Detection,
-    match: Match,
-    lesion_masd: np.ndarray,
-    spacing_mm,
-) -> dict[str, np.ndarray]:
-    """A row per reference lesion, then per predicted lesion that is a false positive or unmatched.
-
-    `row` is the lesion's position among all reference and then all predicted lesions; dice and rve are left NaN.
-    """
-    n = len(ref)
-    matched_iou, masd = np.full(n, np.nan), np.full(n, np.nan)
-    matched_iou[match.reference - 1] = match.iou
-    if len(lesion_masd):
-        masd[match.reference - 1] = lesion_masd
-    unmatched = np.ones(len(pred), dtype=bool)
-    unmatched[match.prediction - 1] = False
-    extra = np.flatnonzero(detection.false_positive | unmatched)
-    kind = np.where(detection.false_positive[extra], FALSE_POSITIVE, UNMATCHED)
-    voxels = np.concatenate([ref.voxels, pred.voxels[extra]])
-    undefined, no = np.full(len(extra), np.nan), np.zeros(len(extra), dtype=bool)
-    return {
-        "row": np.concatenate([np.arange(n), n + extra]).astype(int),
-        "kind": np.concatenate([np.full(n, REFERENCE, dtype=object), kind.astype(object)]),
-        "lesion": np.concatenate([np.arange(n), extra]).astype(int) + 1,
-        "volume_ml": voxels_to_ml(voxels, spacing_mm),
-        "voxels": voxels,
-        "detected": np.concatenate([detection.detected, no]),
-        "matched": np.concatenate([~np.isnan(matched_iou), no]),
-        "matched_iou": np.concatenate([matched_iou, undefined]),
-        "dice": np.full(n + len(extra), np.nan),
-        "rve": np.full(n + len(extra), np.nan),
-        "lesion_masd": np.concatenate([masd, undefined]),
-    }
-
-
-def dice_and_rve_per_lesion(n: int, overlaps: Overlaps, touching: Overlaps) -> tuple[np.ndarray, np.ndarray]:
-    """Dice and RVE of each reference lesion against all predicted lesions that touch it together; shapes (n,).
-
-    A lesion that none touches has Dice 0 and RVE 1.
-    """
-    sizes = touching.prediction_voxels[touching.prediction - 1]
-    predicted = np.bincount(touching.reference - 1, weights=sizes, minlength=n)
-    common = np.bincount(overlaps.reference - 1, weights=overlaps.voxels, minlength=n)
-    return 2 * common / (overlaps.reference_voxels + predicted), (
-        np.abs(predicted - overlaps.reference_voxels) / overlaps.reference_voxels
-    )

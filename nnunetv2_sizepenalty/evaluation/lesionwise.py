@@ -12,7 +12,8 @@ from scipy.spatial import cKDTree
 from skimage.measure import marching_cubes
 
 from nnunetv2_sizepenalty.evaluation.instances import Instances
-from nnunetv2_sizepenalty.evaluation.matching import Overlaps
+from nnunetv2_sizepenalty.evaluation.lesion_rows import dice_and_rve_per_lesion
+from nnunetv2_sizepenalty.evaluation.matching import Overlaps, Pairing
 from nnunetv2_sizepenalty.lesions import voxel_volume_mm3
 
 # BraTS's distance for a missed or an invented lesion: the diagonal of its 240 x 240 x 155 mm grid.
@@ -21,20 +22,15 @@ PENALTY_MM = 374.0
 COLUMNS = ("lesionwise_dice", "lesionwise_hd95", "lesionwise_tp", "lesionwise_fp", "lesionwise_fn", "surfel_hd95")
 
 
-def score(
-    ref: Instances,
-    pred: Instances,
-    touching: Overlaps,
-    dice: np.ndarray,
-    spacing_mm: Sequence[float],
-    above_mm3: float,
-) -> dict[str, float]:
+def score(pairing: Pairing, spacing_mm: Sequence[float], above_mm3: float) -> dict[str, float]:
     """The columns of `COLUMNS` for one case.
 
     Reference lesions of `above_mm3` or less are left out, and so are the predicted lesions that touch them; each
-    false positive adds a lesion of Dice 0 and HD95 374 mm. `dice` is that of each reference lesion against all
-    predicted lesions that touch it, shape (n,). Raises ValueError for a 2D mask: surface elements are defined in 3D.
+    false positive adds a lesion of Dice 0 and HD95 374 mm. Raises ValueError for a 2D mask: surface elements are
+    defined in 3D.
     """
+    ref, pred, touching = pairing.reference, pairing.prediction, pairing.touching
+    dice, _ = dice_and_rve_per_lesion(pairing.overlaps, touching)
     if ref.labels.ndim != 3:
         raise ValueError("lesion-wise scores need 3D masks")
     large = np.flatnonzero(ref.voxels * voxel_volume_mm3(spacing_mm) > above_mm3)

@@ -47,6 +47,7 @@ class Protocol:
         with `filter_reference`).
     nsd_mm: tolerance of the NSD.
     both_empty: Dice and lesion F1 of a case where both masks are empty.
+    dice_needs_match: Dice is 0 where no pair of lesions is matched, however much overlaps.
     dilation: reference lesions that touch after that many dilations (18-neighbourhood) are one, and a predicted
         lesion touches a reference lesion when it reaches into its dilation.
     lesionwise_above_mm3: also the BraTS lesion-wise columns (`lesionwise.py`), over reference lesions above this size.
@@ -61,6 +62,7 @@ class Protocol:
     matching: Rule = Rule("iou", 0.5)
     nsd_mm: float = 1.0
     both_empty: float = math.nan
+    dice_needs_match: bool = False
     dilation: int = 0
     lesionwise_above_mm3: float | None = None
 
@@ -85,6 +87,8 @@ class Protocol:
         ]
         if not math.isnan(self.both_empty):
             parts.append(f"Dice and lesion F1 of two empty masks: {self.both_empty:g}")
+        if self.dice_needs_match:
+            parts.append("Dice 0 where nothing is matched")
         if self.dilation:
             parts.append(f"reference lesions dilated {self.dilation} x for merging and touching")
         return ", ".join(parts)
@@ -99,7 +103,14 @@ PROTOCOLS: dict[str, Protocol] = {
         # github.com/ezequieldlrosa/isles22, utils/eval_utils.py at 31b7c8c2.
         Protocol("isles22", connectivity=26, both_empty=1.0),
         # github.com/ezequieldlrosa/isles26, utils/eval_utils.py at 91965d0c.
-        Protocol("isles26", connectivity=26, detection=Rule("matched"), matching=Rule("iou", 0.25), both_empty=1.0),
+        Protocol(
+            "isles26",
+            connectivity=26,
+            detection=Rule("matched"),
+            matching=Rule("iou", 0.25),
+            both_empty=1.0,
+            dice_needs_match=True,
+        ),
         # github.com/rachitsaluja/BraTS-2023-Metrics, metrics.py at 43c90524, challenge BraTS-MET.
         Protocol("brats-mets", connectivity=26, both_empty=1.0, dilation=1, lesionwise_above_mm3=2.0),
     )
