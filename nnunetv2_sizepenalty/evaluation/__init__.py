@@ -5,12 +5,16 @@ import importlib
 # Loaded when first used: a worker process that scores masks needs none of pandas, scikit-learn or torch.
 _HOMES = {
     "Evaluation": "records",
+    "Froc": "froc",
     "PROTOCOLS": "protocols",
     "Protocol": "protocols",
     "Rule": "protocols",
     "evaluate_folder": "folder",
+    "evaluate_probabilities": "froc_folder",
     "read_evaluation": "records",
+    "read_froc": "froc",
     "write_evaluation": "records",
+    "write_froc": "froc",
 }
 __all__ = [*_HOMES]
 

@@ -87,7 +87,7 @@ def evaluate_folder(
             scores.append((pair.case, *outcome))
     if problems:
         raise UserError(
-            _listed(f"{len(problems)} of {len(pairs)} cases can't be compared, nothing was written", problems)
+            listed(f"{len(problems)} of {len(pairs)} cases can't be compared, nothing was written", problems)
         )
     cases, lesions = _frames(scores, labels)
     summary = Summary(
@@ -117,7 +117,7 @@ def pair_cases(
     missing = [case for case in references if case not in predictions]
     if missing and not (allow_missing or only_predicted):
         raise UserError(
-            _listed(
+            listed(
                 f"{len(missing)} of {len(references)} references have no prediction of that name "
                 "(--allow-missing scores them as empty, --only-predicted leaves them out)",
                 missing,
@@ -142,11 +142,12 @@ def read_groups(path: str | Path, cases: Sequence[str]) -> dict[str, dict[str, s
     table = table.set_index("case")
     absent = [case for case in cases if case not in table.index]
     if absent:
-        raise UserError(_listed(f"{path}: no row for {len(absent)} cases; add them", absent))
+        raise UserError(listed(f"{path}: no row for {len(absent)} cases; add them", absent))
     return {column: table.loc[list(cases), column].to_dict() for column in table.columns}
 
 
-def _listed(message: str, items: Sequence[str]) -> str:
+def listed(message: str, items: Sequence[str]) -> str:
+    """A message and the items that it is about, a line each."""
     return "\n  ".join([f"{message}:", *items])
 
 

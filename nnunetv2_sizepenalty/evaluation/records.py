@@ -224,6 +224,20 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path) -> None:
         path.write_text(to_json(evaluation.summary), encoding="utf-8")
 
 
+TEXT_COLUMNS = ("case", "label", "kind", "stratum")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV that was written here: an empty cell is NaN, and a case or label called "NA" or "none" stays text."""
+    numbers = [column for column in pd.read_csv(path, nrows=0).columns if column not in TEXT_COLUMNS]
+    return pd.read_csv(
+        path,
+        dtype=dict.fromkeys(TEXT_COLUMNS, str),
+        keep_default_na=False,
+        na_values={column: [""] for column in numbers},
+    )
+
+
 def read_evaluation(folder: str | Path) -> Evaluation:
     """What `write_evaluation` wrote.
 
@@ -231,16 +245,12 @@ def read_evaluation(folder: str | Path) -> Evaluation:
         UserError: `folder` is not the output of `evaluate`.
     """
     folder = Path(folder)
-    text = {"case": str, "label": str, "kind": str}
     try:
-        # An empty cell is NaN; a case or label called "NA" or "none" stays text.
-        tables = [
-            pd.read_csv(folder / name, dtype=text, keep_default_na=False, na_values={key: [""] for key in columns[2:]})
-            for name, columns in (("cases.csv", CASE_COLUMNS), ("lesions.csv", LESION_COLUMNS))
-        ]
+        tables = read_table(folder / "cases.csv"), read_table(folder / "lesions.csv")
         summary = from_json((folder / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        summary["labels"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{folder}: not an output of `nnUNetv2_sizepenalty evaluate` ({error}); name such a folder"
+            f"{folder}: not an output of `nnUNetv2_sizepenalty evaluate` ({error!r}); name such a folder"
         ) from error
     return Evaluation(*tables, summary)

@@ -1,0 +1,51 @@
+"""`nnUNetv2_sizepenalty froc`: sensitivity against false positives by size, and calibration, from probabilities."""
+
+import argparse
+import os
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-ref", dest="reference", metavar="DIR", type=Path, required=True, help="reference masks")
+    parser.add_argument(
+        "-probabilities", "--probabilities", metavar="DIR", type=Path, required=True,
+        help="CASE.npz of nnUNetv2_predict --save_probabilities or nnUNetv2_train --npz",
+    )  # fmt: skip
+    parser.add_argument("-o", dest="output", metavar="OUT", type=Path, required=True, help="folder for the results")
+    parser.add_argument(
+        "-djfile", metavar="FILE", type=Path, help="dataset.json; default: the one beside the probabilities"
+    )
+    parser.add_argument("--protocol", default="default", help="rules of `evaluate`, such as thesis")
+    parser.add_argument(
+        "--bins-ml", metavar="ML", nargs="+", type=float, default=[1.0, 5.0], help="edges of the size strata"
+    )
+    parser.add_argument("--only-predicted", action="store_true", help="leave out references without probabilities")
+    parser.add_argument("-np", dest="processes", type=int, default=min(4, os.cpu_count() or 1), help="cases at a time")
+
+
+def run(args: argparse.Namespace) -> None:
+    from nnunetv2_sizepenalty.cli.failures import failures_of
+    from nnunetv2_sizepenalty.errors import UserError
+    from nnunetv2_sizepenalty.evaluation.froc import write_froc
+    from nnunetv2_sizepenalty.evaluation.froc_folder import evaluate_probabilities
+    from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
+
+    if args.protocol not in PROTOCOLS:
+        raise UserError(f"--protocol {args.protocol}: unknown; there are {', '.join(PROTOCOLS)}")
+    froc = evaluate_probabilities(
+        args.reference,
+        args.probabilities,
+        dataset_json=args.djfile,
+        protocol=args.protocol,
+        bins_ml=args.bins_ml,
+        only_predicted=args.only_predicted,
+        processes=args.processes,
+    )
+    with failures_of(args.output):
+        write_froc(froc, args.output)
+    for name, label in froc.summary["labels"].items():
+        print(
+            f"{name}: lesion-wise average precision {label['lesion_average_precision']:.3f}, "
+            f"expected calibration error near lesions {label['expected_calibration_error']:.3f}"
+        )
+    print(f"wrote {args.output}")

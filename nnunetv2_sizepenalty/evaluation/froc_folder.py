@@ -1,0 +1,194 @@
+"""FROC and calibration of a folder of probabilities that nnU-Net saved (`--save_probabilities`, `--npz`)."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from nnunetv2_sizepenalty import __version__
+from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.evaluation.calibration import (
+    NEIGHBOURHOOD_MM,
+    expected_calibration_error,
+    mean_average_precision,
+    pooled_average_precision,
+    reliability_curve,
+    volume_ratios,
+)
+from nnunetv2_sizepenalty.evaluation.folder import Pair, listed, pair_cases
+from nnunetv2_sizepenalty.evaluation.froc import KEYS, Froc, lesion_average_precision, make_curves
+from nnunetv2_sizepenalty.evaluation.froc_case import CaseCurve, FrocRules, score_curve
+from nnunetv2_sizepenalty.evaluation.labels import Label, read_dataset_json
+from nnunetv2_sizepenalty.evaluation.masks import MaskReader, mask_reader
+from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol
+from nnunetv2_sizepenalty.evaluation.strata import stratum_names
+from nnunetv2_sizepenalty.lesions import SizeBins
+from nnunetv2_sizepenalty.operating_point.labels import read_heads
+from nnunetv2_sizepenalty.operating_point.probabilities import read_probabilities
+from nnunetv2_sizepenalty.parallel import map_cases
+
+
+@dataclass(frozen=True)
+class Head:
+    """A label and its channel among `channels`."""
+
+    label: Label
+    channel: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the same for all cases."""
+
+    reader: MaskReader
+    heads: tuple[Head, ...]
+    channels: int
+    ignore: int | None
+    rules: FrocRules
+
+
+def evaluate_probabilities(
+    reference_folder: str | Path,
+    probabilities_folder: str | Path,
+    *,
+    dataset_json: str | Path | None = None,
+    protocol: Protocol | str = "default",
+    bins_ml: Sequence[float] = (1.0, 5.0),
+    only_predicted: bool = False,
+    processes: int = 1,
+) -> Froc:
+    """Scores saved probabilities at 93 thresholds, evenly spaced in the logit.
+
+    Args:
+        reference_folder: masks.
+        probabilities_folder: CASE.npz as nnU-Net writes them, and nnU-Net's dataset.json where it wrote that too.
+        dataset_json: another one; without any, one foreground class is assumed.
+        protocol, bins_ml, only_predicted, processes: as for `evaluate_folder`.
+
+    Raises:
+        UserError: probabilities are missing or unusable (all of them are listed), or belong to other labels.
+    """
+    protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
+    bins = SizeBins(tuple(float(edge) for edge in bins_ml))
+    probabilities = {path.name.removesuffix(".npz"): path for path in sorted(Path(probabilities_folder).glob("*.npz"))}
+    if not probabilities:
+        raise UserError(
+            f"{probabilities_folder}: holds no .npz; predict with --save_probabilities (validate with --npz)"
+        )
+    beside = Path(probabilities_folder) / "dataset.json"
+    content = read_dataset_json(dataset_json or beside) if dataset_json or beside.exists() else None
+    reader, references = mask_reader(reference_folder, content)
+    pairs = pair_cases(references, probabilities, allow_missing=False, only_predicted=only_predicted)
+    heads, channels, ignore = _heads(content, pairs[0].prediction)
+    job = Job(reader, heads, channels, ignore, FrocRules(protocol, bins))
+    outcomes = map_cases(partial(score_probabilities, job), pairs, processes=processes, description="scoring")
+    if problems := [outcome for outcome in outcomes if isinstance(outcome, str)]:
+        raise UserError(listed(f"{len(problems)} of {len(pairs)} cases can't be scored, nothing was written", problems))
+    cases = [pair.case for pair in pairs]
+    per_label = {head.label.name: [curves[i] for curves in outcomes] for i, head in enumerate(heads)}
+    curves = {name: _curves(name, of_label, job.rules) for name, of_label in per_label.items()}
+    return Froc(
+        curves=pd.concat(curves.values(), ignore_index=True),
+        points=_points(cases, per_label, job.rules.thresholds),
+        voxels=_voxels(cases, per_label),
+        summary={
+            "version": __version__,
+            "reference_folder": str(reference_folder),
+            "probabilities_folder": str(probabilities_folder),
+            "protocol": protocol.name,
+            "description": protocol.description,
+            "bins_ml": list(bins.edges_ml),
+            "cases": len(cases),
+            "labels": {name: _summary(per_label[name], curves[name], bins) for name in per_label},
+        },
+    )
+
+
+def _heads(content: dict | None, example: Path) -> tuple[tuple[Head, ...], int, int | None]:
+    if content is not None:
+        heads = read_heads(content)
+        named = tuple(Head(Label(target.name, target.values), target.channel) for target in heads.targets)
+        return named, heads.n_channels, heads.ignore_label
+    with np.load(example) as file:
+        channels = file["probabilities"].shape[0]
+    if channels > 2:
+        raise UserError(f"{example}: has {channels} channels; name dataset.json with -djfile")
+    return (Head(Label("foreground"), channels - 1),), channels, None
+
+
+def score_probabilities(job: Job, pair: Pair) -> list[CaseCurve] | str:
+    """Every label of one case; or a line that says why there is none."""
+    try:
+        reference, grid = job.reader.read(pair.reference)
+        shape = (job.channels, *(1,) * (3 - reference.ndim), *reference.shape)
+        probabilities = read_probabilities(pair.prediction, shape).reshape(job.channels, *reference.shape)
+    except UserError as error:
+        return str(error)
+    valid = None if job.ignore is None else reference != job.ignore
+    return [
+        score_curve(probabilities[head.channel], head.label.mask(reference), grid.spacing_mm, job.rules, valid)
+        for head in job.heads
+    ]
+
+
+def _curves(name: str, cases: Sequence[CaseCurve], rules: FrocRules) -> pd.DataFrame:
+    return make_curves(
+        name,
+        rules.thresholds,
+        stratum_names(rules.bins, of_cases=False),
+        sum(case.lesions for case in cases),
+        sum(case.detected for case in cases),
+        sum(case.false_positives for case in cases),
+        sum(np.array([row["n_prediction"] for row in case.rows]) for case in cases),
+        len(cases),
+    )
+
+
+def _points(cases: Sequence[str], per_label: dict[str, list[CaseCurve]], thresholds: Sequence[float]) -> pd.DataFrame:
+    rows = [
+        dict(zip(KEYS, (case, name, threshold), strict=True)) | row
+        for i, case in enumerate(cases)
+        for name, curves in per_label.items()
+        for threshold, row in zip(thresholds, curves[i].rows, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _voxels(cases: Sequence[str], per_label: dict[str, list[CaseCurve]]) -> pd.DataFrame:
+    rows = []
+    for i, case in enumerate(cases):
+        for name, curves in per_label.items():
+            counts = curves[i].calibration
+            rows.append(
+                {
+                    "case": case,
+                    "label": name,
+                    "average_precision": counts.average_precision,
+                    "pr_auc": curves[i].pr_auc,
+                    "reference_ml": counts.reference * counts.voxel_ml,
+                    "soft_ml": counts.soft * counts.voxel_ml,
+                    "hard_ml": counts.hard * counts.voxel_ml,
+                    "soft_to_hard": counts.soft / counts.hard if counts.hard else math.nan,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _summary(cases: Sequence[CaseCurve], curves: pd.DataFrame, bins: SizeBins) -> dict:
+    calibration = [case.calibration for case in cases]
+    mean, n = mean_average_precision(calibration)
+    areas = np.array([case.pr_auc for case in cases])
+    reliability = reliability_curve(calibration)
+    return {
+        "lesion_average_precision": lesion_average_precision(curves[curves["stratum"] == "all"]),
+        "voxel_average_precision": {"mean": mean, "cases": n, "pooled": pooled_average_precision(calibration)},
+        "pr_auc": {"mean": float(np.nanmean(areas)) if n else math.nan, "cases": n},
+        "expected_calibration_error": expected_calibration_error(reliability),
+        "neighbourhood_mm": NEIGHBOURHOOD_MM,
+        "reliability": {name: values.tolist() for name, values in reliability.items()},
+        "volume_ratios": volume_ratios(calibration, bins),
+    }
