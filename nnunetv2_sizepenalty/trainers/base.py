@@ -4,15 +4,19 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from nnunetv2_sizepenalty.losses import DeepSupervision, build_loss, term_weights
 from nnunetv2_sizepenalty.trainers.checkpoints import ResumableCheckpoints
 from nnunetv2_sizepenalty.trainers.loaders import SeededLoader, seed_everything, start, unstarted_loaders
+from nnunetv2_sizepenalty.trainers.training_log import TrainingLog
+
+STREAMS = {"train": 0, "validation": 1}
 
 
-class SizePenaltyTrainer(ResumableCheckpoints, nnUNetTrainer):
+class SizePenaltyTrainer(TrainingLog, ResumableCheckpoints, nnUNetTrainer):
     """nnU-Net's recipe with one of our losses (`_nnUNet`); base of the thesis's recipe.
 
     The class attributes are what a name's letters and modifiers set (`names.MODIFIERS`).
@@ -53,10 +57,23 @@ class SizePenaltyTrainer(ResumableCheckpoints, nnUNetTrainer):
         return None if self.size_weight is None else {"S": self.size_weight}
 
     def initialize(self) -> None:
+        self.entropy = np.random.SeedSequence().entropy
         if self.seed is not None:
+            self.entropy = self.seed
             # every process of a DDP run must start from the same weights
             seed_everything((self.seed,))
+        elif self.is_ddp:
+            shared = [self.entropy]
+            dist.broadcast_object_list(shared)
+            self.entropy = shared[0]
         super().initialize()
+
+    def extra_state(self) -> dict[str, Any]:
+        return super().extra_state() | {"entropy": self.entropy}
+
+    def restore_extra_state(self, saved: dict[str, Any]) -> None:
+        super().restore_extra_state(saved)
+        self.entropy = saved.get("entropy", self.entropy)
 
     def _build_loss(self) -> torch.nn.Module:
         loss = build_loss(
@@ -85,22 +102,39 @@ class SizePenaltyTrainer(ResumableCheckpoints, nnUNetTrainer):
     def get_dataloaders(self):
         if self.seed is None:
             return super().get_dataloaders()
-        return self._start_seeded(*unstarted_loaders(super().get_dataloaders))
+        loaders = unstarted_loaders(super().get_dataloaders)
+        return self.start_loaders(
+            *(
+                SeededLoader(loader, (*self.entropy_of(stream), self.local_rank), self.first_batch(stream))
+                for loader, stream in zip(loaders, STREAMS, strict=True)
+            )
+        )
 
-    def _start_seeded(self, train, validation):
-        """Starts the loaders with random streams that the seed, the rank and the point of the run determine."""
-        entropy = np.random.SeedSequence().entropy if self.seed is None else self.seed
-        run = (entropy, self.local_rank, self.current_epoch)
+    def entropy_of(self, stream: str) -> tuple[int, int]:
+        """Numbers that name this run's training or validation batches."""
+        return self.entropy, STREAMS[stream]
+
+    def first_batch(self, stream: str) -> int:
+        """Number of the first batch from here on, counted from the run's start."""
+        if stream == "validation":
+            return self.current_epoch * self.num_val_iterations_per_epoch
+        return self.current_epoch * self.num_iterations_per_epoch + self.first_iteration
+
+    def start_loaders(self, train: SeededLoader, validation: SeededLoader) -> tuple:
+        """Puts workers before them, as many as nnU-Net would."""
         processes = get_allowed_n_proc_DA()
         pin_memory = self.device.type == "cuda"
         return (
-            start(SeededLoader(train, (*run, 0)), processes, max(6, processes // 2), pin_memory),
-            start(SeededLoader(validation, (*run, 1)), (processes + 1) // 2, max(3, processes // 4), pin_memory),
+            start(train, processes, max(6, processes // 2), pin_memory),
+            start(validation, (processes + 1) // 2, max(3, processes // 4), pin_memory),
         )
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        wait_s = self.waited_s()
         output = self.optimise(batch)
+        output["measures"] = self.measure_step(wait_s)
         self.iteration_done(output)
+        self.step_done()
         return output
 
     def optimise(self, batch: dict[str, Any]) -> dict[str, Any]:

@@ -35,9 +35,22 @@ class ResumableCheckpoints:
             "settings": self.settings,
             "iteration": self._iteration,
             "train_outputs": self._train_outputs[: self._iteration],
+            **self.extra_state(),
         }
         with atomic_file(filename) as temporary:
             super().save_checkpoint(str(temporary))
+
+    def extra_state(self) -> dict[str, Any]:
+        """What else a checkpoint is to keep, for `restore_extra_state`."""
+        return {}
+
+    def restore_extra_state(self, saved: dict[str, Any]) -> None:
+        """Called with what a continued run's checkpoint kept."""
+
+    @property
+    def first_iteration(self) -> int:
+        """Iterations of its first epoch that a continued run has behind it."""
+        return 0 if self._resume is None else self._resume["iteration"]
 
     def load_checkpoint(self, filename_or_checkpoint) -> None:
         super().load_checkpoint(filename_or_checkpoint)
@@ -47,6 +60,7 @@ class ResumableCheckpoints:
         if self.logger.resume:
             self._refuse_other_settings(saved["settings"], filename_or_checkpoint)
         self._resume = saved
+        self.restore_extra_state(saved)
         # an epoch that was saved in its middle has logged its start already, and logs it again
         for values in self.logger.local_logger.my_fantastic_logging.values():
             del values[self.current_epoch :]

@@ -1,4 +1,8 @@
-"""Batches that one seed reproduces: nnU-Net's workers seed themselves from the system, and share one torch stream."""
+"""Batches that depend on the run's seed and their place in the run alone, whatever makes them.
+
+nnU-Net's workers seed themselves from the system and share one torch stream. Here each batch has random streams of its
+own, so two runs with one seed get the same batches, with any number of workers, also when one of them was interrupted.
+"""
 
 import os
 import random
@@ -20,27 +24,37 @@ def seed_everything(entropy: Sequence[int]) -> None:
 
 
 class SeededLoader:
-    """A batchgenerators loader whose workers each have random streams of their own, the same at every run.
+    """A batchgenerators loader whose batch number n, counted from the run's start, is the same in every run.
 
     Args:
-        loader: what makes the batches.
-        entropy: numbers that name this run; the worker's number is added to them.
+        loader: what makes the batches, from the global random streams alone.
+        entropy: numbers that name this run and this loader; a batch's number is added to them.
+        first: number of the first batch, above 0 in a run that goes on.
     """
 
-    def __init__(self, loader, entropy: Sequence[int]):
+    def __init__(self, loader, entropy: Sequence[int], first: int = 0):
         self.loader = loader
         self.entropy = tuple(entropy)
+        self.first = first
+        self.workers = 1  # `start` says how many take turns
 
     def set_thread_id(self, thread_id: int) -> None:
         """Called by batchgenerators once in each worker, before its first batch."""
-        seed_everything((*self.entropy, thread_id))
+        self._number = self.first + thread_id
         self.loader.set_thread_id(thread_id)
+
+    def make(self, number: int) -> dict:
+        """Batch `number`."""
+        return next(self.loader)
 
     def __iter__(self) -> Iterator[dict]:
         return self
 
     def __next__(self) -> dict:
-        return next(self.loader)
+        seed_everything((*self.entropy, self._number))
+        batch = self.make(self._number)
+        self._number += self.workers
+        return batch
 
 
 @contextmanager
@@ -65,6 +79,7 @@ def unstarted_loaders(get_dataloaders: Callable[[], tuple]) -> tuple:
 
 def start(loader: SeededLoader, processes: int, cached: int, pin_memory: bool):
     """Puts `loader` behind that many workers, whose batches come in a fixed order; in this process with 0."""
+    loader.workers = max(1, processes)
     if processes == 0:
         loader.set_thread_id(0)
         return SingleThreadedAugmenter(loader, None)
@@ -77,5 +92,5 @@ def start(loader: SeededLoader, processes: int, cached: int, pin_memory: bool):
         pin_memory=pin_memory,
         wait_time=0.002,
     )
-    next(augmenter)  # starts the workers before the process holds signal handlers and CUDA memory
+    augmenter.restart()  # the workers start before the process holds signal handlers and CUDA memory
     return augmenter

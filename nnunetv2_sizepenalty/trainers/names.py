@@ -70,6 +70,14 @@ MODIFIERS: tuple[Modifier, ...] = (
         slot=0,
     ),
     Modifier(
+        "nnUNetDA",
+        "nnUNetDA",
+        "augmentation",
+        str,
+        "the thesis's recipe with nnU-Net's own augmentation",
+        slot=0,
+    ),
+    Modifier(
         "tau300",
         "tau" + _NUMBER,
         "tau",
@@ -153,3 +161,12 @@ def parse(name: str) -> TrainerName | None:
         else:
             return None
     return TrainerName(name, combination, MappingProxyType(values))
+
+
+def step_size(name: str, thesis_overlap: bool = False) -> float:
+    """The sliding window's step as a share of the patch: nnU-Net's 0.5 for every trainer, so that they compare.
+
+    With `thesis_overlap` the thesis's own (section 4.5): 0.25, that is 75 % overlap, where S is in the combination.
+    """
+    parsed = parse(name)
+    return 0.25 if thesis_overlap and parsed is not None and "S" in parsed.combination else 0.5

@@ -16,6 +16,7 @@ def test_every_combination_is_a_name(combination):
     ("suffix", "values"),
     [
         ("_nnUNet", {"recipe": "nnUNet"}),
+        ("_nnUNetDA", {"augmentation": "nnUNetDA"}),
         ("_tau300", {"tau": 300.0}),
         ("_tau12p5", {"tau": 12.5}),
         ("_lambda0p1", {"size_weight": 0.1}),
@@ -48,6 +49,8 @@ def test_the_example_of_each_modifier_is_valid(modifier):
         "nnUNetTrainerDTS__tau300",  # nnU-Net splits folder names at two underscores
         "nnUNetTrainerDTS_250epochs_tau300",  # another order
         "nnUNetTrainerDTS_tau300_tau200",
+        "nnUNetTrainerDTS_nnUNet_nnUNetDA",
+        "nnUNetTrainerDTS_nnUNetDA_nnUNet",
         "nnUNetTrainerDTS_tau300.5",
         "nnUNetTrainerDTS_tau0300",
         "nnUNetTrainerDTS_tau300p0",

@@ -1,0 +1,107 @@
+"""The thesis's patches (section 4.4): two sizes, forced onto lesions, exactly ten a case and epoch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
+
+from nnunetv2_sizepenalty.trainers.loaders import SeededLoader
+
+PATCHES_PER_CASE = 10
+LARGE_FOREGROUND, SMALL_FOREGROUND = 0.7, 1.0
+
+
+@dataclass(frozen=True)
+class SmallPatches:
+    """A plan's small patches: their size in voxels, and how often a batch consists of them."""
+
+    size: tuple[int, ...]
+    probability: float
+
+    @classmethod
+    def of(cls, configuration: dict) -> "SmallPatches | None":
+        """What a plan's configuration says of them; None when it isn't one of ours."""
+        planned = configuration.get("size_penalty")
+        if planned is None:
+            return None
+        return cls(tuple(planned["small_patch_size"]), planned["small_patch_probability"])
+
+
+@dataclass(frozen=True)
+class Deal:
+    """Which cases and which size each batch of an epoch has; depends on these values and the epoch's number alone.
+
+    Every case is dealt once before one is dealt again: `PATCHES_PER_CASE` times an epoch, and once more where the last
+    batch has to be filled. So any worker or process of a run can tell its own share without asking the others.
+
+    Attributes:
+        cases: identifiers.
+        batch_size: of all processes together.
+        small_probability: of a batch of small patches.
+        entropy: numbers that name the run and the loader.
+    """
+
+    cases: tuple[str, ...]
+    batch_size: int
+    small_probability: float
+    entropy: tuple[int, ...]
+
+    @property
+    def batches(self) -> int:
+        """Batches of an epoch."""
+        return batches_per_epoch(len(self.cases), self.batch_size)
+
+    def epoch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Indices into `cases`, int (batches, batch_size), and which batches are small, bool (batches,)."""
+        generator = np.random.default_rng([*self.entropy, number])
+        small = generator.random(self.batches) < self.small_probability
+        needed = self.batches * self.batch_size
+        rounds = [generator.permutation(len(self.cases)) for _ in range(ceil(needed / len(self.cases)))]
+        return np.concatenate(rounds)[:needed].reshape(self.batches, self.batch_size), small
+
+
+def batches_per_epoch(n_cases: int, batch_size: int) -> int:
+    """The batches that hold ten patches of each case."""
+    return ceil(PATCHES_PER_CASE * n_cases / batch_size)
+
+
+class DealtLoader(SeededLoader):
+    """Makes the batches of a `Deal` with nnU-Net's loaders of the two patch sizes.
+
+    Args:
+        large, small: nnU-Net's loaders; `small` may be None where the deal has no small batches.
+        deal: of all processes.
+        share: the part of a batch that this process makes, as long as the loaders' batch size.
+        entropy, first: as for `SeededLoader`.
+    """
+
+    def __init__(
+        self,
+        large: nnUNetDataLoader,
+        small: nnUNetDataLoader | None,
+        deal: Deal,
+        share: slice,
+        entropy: Sequence[int],
+        first: int = 0,
+    ):
+        super().__init__(large, entropy, first)
+        self.small = small
+        self.deal = deal
+        self.share = share
+        self._epoch, self._dealt = None, None
+        for loader in filter(None, (large, small)):
+            # what nnU-Net's loader asks for the cases of a batch: it would draw them with replacement
+            loader.get_indices = self._cases_of_batch
+
+    def _cases_of_batch(self) -> list[str]:
+        return self._cases
+
+    def make(self, number: int) -> dict:
+        epoch, iteration = divmod(number, self.deal.batches)
+        if epoch != self._epoch:
+            self._epoch, self._dealt = epoch, self.deal.epoch(epoch)
+        indices, small = self._dealt
+        self._cases = [self.deal.cases[index] for index in indices[iteration, self.share]]
+        return next(self.small if small[iteration] else self.loader)
