@@ -1,26 +1,27 @@
 """The operating point: threshold and smallest lesion, chosen on validation cases, applied to probabilities or baked
 into a model."""
 
-from nnunetv2_sizepenalty.operating_point.apply import apply_folder
-from nnunetv2_sizepenalty.operating_point.bake import bake_folder
-from nnunetv2_sizepenalty.operating_point.candidates import Candidates, dense_thresholds
-from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder
-from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, Cut, OperatingPoint, read_operating_point
-from nnunetv2_sizepenalty.operating_point.probabilities import Prediction
-from nnunetv2_sizepenalty.operating_point.scores import Objective
-from nnunetv2_sizepenalty.operating_point.threshold import choose_operating_point
+import importlib
 
-__all__ = [
-    "ENSEMBLE",
-    "Candidates",
-    "Cut",
-    "ModelFolder",
-    "Objective",
-    "OperatingPoint",
-    "Prediction",
-    "apply_folder",
-    "bake_folder",
-    "choose_operating_point",
-    "dense_thresholds",
-    "read_operating_point",
-]
+# Loaded when first used, so that who needs a formula doesn't load nnU-Net.
+_HOMES = {
+    "Candidates": "candidates",
+    "Cut": "point",
+    "ENSEMBLE": "point",
+    "ModelFolder": "model_folder",
+    "Objective": "scores",
+    "OperatingPoint": "point",
+    "Prediction": "probabilities",
+    "apply_folder": "apply",
+    "bake_folder": "bake",
+    "choose_operating_point": "threshold",
+    "dense_thresholds": "candidates",
+    "read_operating_point": "point",
+}
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -24,11 +24,13 @@ class Choice:
         score: its objective on the cases that it was chosen on.
         edge: what lies at an end of its grid, so that the best may lie beyond: "lowest threshold", "highest threshold"
             or "largest size"; empty otherwise.
+        all_tied: whether every candidate has this score, so that nothing was chosen.
     """
 
     cut: Cut
     score: float
     edge: tuple[str, ...]
+    all_tied: bool = False
 
 
 def choose(scores: Scores, candidates: Candidates, objective: Objective) -> Choice:
@@ -51,7 +53,13 @@ def choose(scores: Scores, candidates: Candidates, objective: Objective) -> Choi
         tied.tolist(), key=lambda c: (round(abs(float(logit(thresholds[c[0]]))), 9), sizes[c[1]], thresholds[c[0]])
     )
     cut = Cut(thresholds[row], sizes[column])
-    return Choice(cut, float(scores.values[objective.score][row, column]), _edge(cut, candidates))
+    eligible = np.isfinite(value).sum()
+    return Choice(
+        cut,
+        score=float(scores.values[objective.score][row, column]),
+        edge=_edge(cut, candidates),
+        all_tied=bool(1 < eligible == len(tied)),
+    )
 
 
 def _edge(cut: Cut, candidates: Candidates) -> tuple[str, ...]:

@@ -78,7 +78,8 @@ def class_report(
             for other, cut in baselines(candidates).items()
         }
         chosen = choices[name]
-        return {**asdict(chosen.cut), "score": chosen.score, **compared, "edge": list(chosen.edge)}
+        flags = {"edge": list(chosen.edge), "all_tied": chosen.all_tied}
+        return {**asdict(chosen.cut), "score": chosen.score, **compared, **flags}
 
     return {
         "values": list(values),

@@ -29,7 +29,7 @@ def print_report(report: dict[str, Any], output: Path) -> None:
             f"average precision {_number(calibration['average_precision'])}, calibration error within "
             f"{calibration['neighbourhood_mm']:g} mm of a lesion {_number(calibration['expected_calibration_error'])}"
         )
-        for warning in edge_warnings(name, result):
+        for warning in choice_warnings(name, result):
             console.print(f"WARNING: {warning}", style="bold red")
     if report["source"]["cases"].get("all"):
         console.print("WARNING: fold all validates on its training cases: the scores are too good", style="bold red")
@@ -43,19 +43,27 @@ def print_report(report: dict[str, Any], output: Path) -> None:
     console.print(f"  nnUNetv2_sizepenalty apply -i PROBABILITIES -o OUT --operating-point {point}", highlight=False)
 
 
-def edge_warnings(name: str, result: dict[str, Any]) -> list[str]:
-    """One line for each choice that lies at an end of its grid."""
-    choices = {**result["folds"], ENSEMBLE: result[ENSEMBLE]}
-    return [
-        f"{name}, {'all folds together' if fold == ENSEMBLE else f'fold {fold}'}: the choice is the {edge} of the "
-        f"search; the best may lie beyond it ({_remedy(edge)})"
-        for fold, choice in choices.items()
-        for edge in choice["edge"]
-    ]
+def choice_warnings(name: str, result: dict[str, Any]) -> list[str]:
+    """One line for each choice that lies at an end of its grid, or that was none since all candidates tie."""
+    warnings = []
+    for fold, choice in {**result["folds"], ENSEMBLE: result[ENSEMBLE]}.items():
+        where = f"{name}, {'all folds together' if fold == ENSEMBLE else f'fold {fold}'}"
+        if choice["all_tied"]:
+            warnings.append(f"{where}: every candidate has the same score, nothing was chosen")
+        warnings += [
+            f"{where}: the choice is the {edge} of the search; the best may lie beyond it "
+            f"({_remedy(edge, choice['threshold'])})"
+            for edge in choice["edge"]
+        ]
+    return warnings
 
 
-def _remedy(edge: str) -> str:
-    return "name larger sizes" if edge == "largest size" else "search with --thresholds dense"
+def _remedy(edge: str, threshold: float) -> str:
+    if edge == "largest size":
+        return "name larger sizes"
+    if min(threshold, 1 - threshold) < 2e-5:
+        return "the model's probabilities crowd there"
+    return "search with --thresholds dense"
 
 
 def _print_cross_fit(console: Console, fitted: dict[str, Any], objective: str) -> None:

@@ -1,10 +1,14 @@
 """Results folders for the operating point: written by hand for the unit tests, trained for the integration tests."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
+from nnunet_commands import Workspace
 from operating_point_data import SOFTMAX, write_image
 from scipy.ndimage import gaussian_filter
 
@@ -53,3 +57,17 @@ def write_model(tmp_path) -> Callable[..., ModelFolder]:
         return ModelFolder(path, references)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def models(workspace) -> Workspace:
+    """A softmax model in five folds and a region model in two, trained for seconds, with .npz of their validation."""
+    models = [f"nnUNetTrainerDC_nnUNet:901:{fold}" for fold in range(5)] + [
+        "nnUNetTrainer:902:0",
+        "nnUNetTrainer:902:1",
+    ]
+    script = Path(__file__).with_name("train_models.py")
+    environment = {**workspace.environment, "PYTHONPATH": str(script.parents[1])}
+    done = subprocess.run([sys.executable, script, *models], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return workspace

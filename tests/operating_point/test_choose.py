@@ -48,12 +48,14 @@ def test_the_best_is_chosen_and_a_tie_goes_to_nnunets_own(values, cut, edge):
     choice = choose(scores_of(values), GRID, Objective())
     assert choice.cut == cut
     assert choice.edge == edge
+    assert choice.all_tied == (len(np.unique(values)) == 1)
 
 
 def test_a_single_threshold_is_not_searched_and_has_no_edge():
     choice = choose(scores_of([[9, 9], [1, 2]]), Candidates((0.9,), (5,)), Objective())
     assert choice.cut == Cut(0.9, 5)
     assert choice.edge == ()
+    assert not choice.all_tied
 
 
 def test_relative_volume_error_is_minimised():
