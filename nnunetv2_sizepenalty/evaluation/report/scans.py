@@ -130,9 +130,9 @@ def make_scan(
     to_coarse[:3, 3] = [(f - 1) / 2 for f in shrink]
     crop_affine = union.affine @ to_crop @ to_coarse
     channels = [] if image is None else ([image] if image.ndim == 3 else list(image))
-    planes = [quantise(cropped(np.asarray(c, dtype=np.float32), np.mean)) for c in channels]
+    planes = [cropped(np.asarray(c, dtype=np.float32), np.mean) for c in channels]
     return Scan(
-        image=None if not planes else planes[0] if len(planes) == 1 else np.stack(planes, axis=-1),
+        image=None if not planes else quantise(planes[0] if len(planes) == 1 else np.stack(planes, axis=-1)),
         codes=codes,
         affine=crop_affine,
         index=np.linalg.inv(crop_affine) @ turn_from,

@@ -6,6 +6,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 from nnunetv2_sizepenalty.evaluation import Evaluation, evaluate_folder
 from nnunetv2_sizepenalty.evaluation.report import write_report
@@ -102,3 +103,28 @@ def two_labels(tmp_path_factory) -> Study:
     path = root / "report.html"
     path.write_text(make_page(evaluation, sources, choose_cases(evaluation), title="Two labels").html, encoding="utf-8")
     return Study(references, predictions, root / "images", evaluation, path)
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory) -> Study:
+    """4 colour photographs in PNG; the page alone."""
+    root = tmp_path_factory.mktemp("photographs")
+    references, predictions, images = (root / name for name in ("references", "predictions", "images"))
+    rng = np.random.default_rng(0)
+    for folder in (references, predictions, images):
+        folder.mkdir()
+    for i in range(4):
+        reference, prediction = np.zeros((60, 80), np.uint8), np.zeros((60, 80), np.uint8)
+        reference[10:14, 60 + i : 66 + i] = 1
+        reference[40:42, 20:23] = 1
+        prediction[11:14, 61 + i : 66 + i] = 1
+        photograph = rng.integers(0, 256, (60, 80, 3)).astype(np.uint8)
+        photograph[reference > 0] = (200, 30, 30)
+        Image.fromarray(reference).save(references / f"eye_{i}.png")
+        Image.fromarray(prediction).save(predictions / f"eye_{i}.png")
+        Image.fromarray(photograph).save(images / f"eye_{i}_0000.png")
+    evaluation = evaluate_folder(references, predictions)
+    sources = Sources(evaluation.summary, references, predictions, images)
+    path = root / "report.html"
+    path.write_text(make_page(evaluation, sources, choose_cases(evaluation), title="Eyes").html, encoding="utf-8")
+    return Study(references, predictions, images, evaluation, path)

@@ -145,6 +145,16 @@ def test_masks_can_be_hidden(page):
     assert stage.screenshot() == both
 
 
+def test_zoom_magnifies_around_the_cross_hair(page):
+    stage, viewer = page.locator("[data-part=stage]"), page.locator("#viewer")
+    whole, voxel = stage.screenshot(), viewer.get_attribute("data-voxel")
+    page.locator("[data-part=zoom]").evaluate("s => { s.value = 4; s.dispatchEvent(new Event('input')); }")
+    assert stage.screenshot() != whole
+    assert viewer.get_attribute("data-voxel") == voxel
+    page.locator("[data-part=zoom]").evaluate("s => { s.value = 1; s.dispatchEvent(new Event('input')); }")
+    assert stage.screenshot() == whole
+
+
 def test_three_planes(page):
     stage = page.locator("[data-part=stage]")
     one = stage.screenshot()
@@ -192,6 +202,24 @@ def test_phone_has_no_sideways_scroll(study, dark):
             """() => document.querySelector('#viewer').getBoundingClientRect().top
                 < document.querySelector('[data-table=cases]').getBoundingClientRect().top"""
         )
+
+
+def test_photographs_are_shown_as_pictures(photographs):
+    with open_page(photographs.path) as opened:
+        page = opened.page
+        assert opened.complaints == []
+        assert page.locator("#viewer").get_attribute("data-ready") == "pictures"
+        assert page.locator("[data-part=slice-row]").is_hidden()
+        row = next(r for r in rows_of(page) if r["fate"] == "missed")
+        page.locator("[data-table=lesions] tbody tr td button").first.click()
+        assert page.locator("#viewer").get_attribute("data-voxel") == ",".join(map(str, row["at"]))
+        # A click on the picture moves the cross-hair to the pixel under it.
+        box = page.locator(".pictures").bounding_box()
+        page.mouse.click(box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.75)
+        shape = page.evaluate("Object.values(JSON.parse(document.getElementById('data').textContent).scans)[0].shape")
+        x, y, _ = map(int, page.locator("#viewer").get_attribute("data-voxel").split(","))
+        assert abs((shape[0] - x) / shape[0] - 0.25) < 0.05
+        assert abs((shape[1] - y) / shape[1] - 0.75) < 0.05
 
 
 def test_labels_switch_the_whole_page(two_labels):

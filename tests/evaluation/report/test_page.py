@@ -150,3 +150,10 @@ def test_image_of_another_shape_is_refused(study, tmp_path):
             images_folder=study.references.parent,
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_photographs_need_no_volume_viewer(photographs):
+    scans = page_data(photographs.page)["scans"]
+    assert all(scan["flat"] and scan["image"] is None for scan in scans.values())
+    assert all(scan["slices"]["images"][0].startswith("data:image/jpeg") for scan in scans.values())
+    assert "niivue={}" not in photographs.page

@@ -33,6 +33,7 @@ class NiivueDrawing {
   }
   paint() {
     const { reference, prediction, opacity, three } = this.look;
+    this.zoom();
     const [first, second, both] = [1, 2, 3].map((code) => DATA.mask_colours[code]);
     const rgb = [[0, 0, 0], first, second, reference && prediction ? both : reference ? first : second];
     const alpha = [0, reference, prediction, reference || prediction].map((on) => (on ? 255 : 0));
@@ -43,7 +44,15 @@ class NiivueDrawing {
   }
   moveTo(voxel) {
     this.nv.scene.crosshairPos = this.nv.vox2frac(voxel);
+    this.zoom();
     this.nv.drawScene();
+  }
+  /** Magnifies around the cross-hair, which stays where it is on the screen. */
+  zoom() {
+    const { zoom } = this.look;
+    const mm = this.nv.frac2mm(this.nv.scene.crosshairPos);
+    this.nv.opts.crosshairWidth = 0.3 / zoom;
+    this.nv.scene.pan2Dxyzmm = [...[0, 1, 2].map((axis) => (1 - zoom) * mm[axis]), zoom];
   }
 }
 
@@ -75,8 +84,9 @@ class PictureDrawing {
     const ratio = (nx * sx) / (ny * sy);
     Object.assign(this.frame.style, { aspectRatio: ratio, width: ratio >= 1 ? "100%" : "auto", height: ratio >= 1 ? "auto" : "100%" });
   }
-  style({ opacity, reference, prediction }) {
-    this.overlay.style.opacity = reference || prediction ? opacity : 0;
+  style({ opacity, zoom }) {
+    this.overlay.style.opacity = opacity;
+    this.frame.style.setProperty("--zoom", zoom);
   }
   moveTo([x, y, z]) {
     const { slices, shape } = this.scan;
@@ -102,7 +112,7 @@ class Viewer {
       const at = Number(event.target.value);
       this.move([this.voxel[0], this.voxel[1], this.drawing.planes ? at : this.scan.slices.z[at]]);
     });
-    for (const part of ["reference", "prediction", "opacity"]) this.find(part).addEventListener("input", () => this.restyle());
+    for (const part of ["reference", "prediction", "opacity", "zoom"]) this.find(part).addEventListener("input", () => this.restyle());
     for (const button of root.querySelectorAll("[data-planes]")) {
       button.addEventListener("click", () => {
         for (const other of root.querySelectorAll("[data-planes]")) other.setAttribute("aria-pressed", String(other === button));
@@ -129,7 +139,6 @@ class Viewer {
       this.root.classList.add("pictures-only");
       this.find("planes").hidden = true;
       this.find("layers").hidden = true;
-      this.find("reference").checked = this.find("prediction").checked = true;
     };
     const onLoss = async () => { usePictures(); this.restyle(); await this.showCase(this.scan.case, this.voxel); };
     try {
@@ -147,7 +156,7 @@ class Viewer {
   restyle() {
     this.drawing.style({
       reference: this.find("reference").checked, prediction: this.find("prediction").checked,
-      opacity: Number(this.find("opacity").value), three: this.find("three").getAttribute("aria-pressed") === "true",
+      opacity: Number(this.find("opacity").value), zoom: Number(this.find("zoom").value), three: this.find("three").getAttribute("aria-pressed") === "true",
     });
   }
 
