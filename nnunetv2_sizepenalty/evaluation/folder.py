@@ -163,6 +163,8 @@ def score_pair(job: Job, pair: Pair) -> tuple[list[CaseScores], Grid] | str:
                 return f"{pair.prediction}: {difference}"
     except UserError as error:
         return str(error)
+    if reason := job.protocol.unsuitable(reference.ndim):
+        return f"{pair.reference}: {reason}"
     box = bounding_box(reference, prediction)
     reference, prediction = reference[box], prediction[box]
     for path, array in ((pair.reference, reference), (pair.prediction, prediction)):

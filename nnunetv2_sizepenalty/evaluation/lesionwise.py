@@ -26,13 +26,10 @@ def score(pairing: Pairing, spacing_mm: Sequence[float], above_mm3: float) -> di
     """The columns of `COLUMNS` for one case.
 
     Reference lesions of `above_mm3` or less are left out, and so are the predicted lesions that touch them; each
-    false positive adds a lesion of Dice 0 and HD95 374 mm. Raises ValueError for a 2D mask: surface elements are
-    defined in 3D.
+    false positive adds a lesion of Dice 0 and HD95 374 mm. For 3D masks.
     """
     ref, pred, touching = pairing.reference, pairing.prediction, pairing.touching
     dice, _ = dice_and_rve_per_lesion(pairing.overlaps, touching)
-    if ref.labels.ndim != 3:
-        raise ValueError("lesion-wise scores need 3D masks")
     large = np.flatnonzero(ref.voxels * voxel_volume_mm3(spacing_mm) > above_mm3)
     touched = np.isin(np.arange(1, len(ref) + 1), touching.reference)
     false_positives = len(pred) - len(np.unique(touching.prediction))

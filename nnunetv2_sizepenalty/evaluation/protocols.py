@@ -69,8 +69,18 @@ class Protocol:
     def __post_init__(self):
         if self.matching.metric not in ("iou", "dice"):
             raise ValueError(f"matching needs iou:T or dice:T, got {self.matching.metric}")
+        if self.connectivity not in (None, 4, 6, 8, 18, 26):
+            raise ValueError(f"connectivity is 6, 18 or 26 (in 2D 4 or 8), got {self.connectivity}")
         if self.nsd_mm < 0 or self.min_voxels < 0 or self.min_mm3 < 0:
             raise ValueError("sizes and tolerances are not negative")
+
+    def unsuitable(self, axes: int) -> str | None:
+        """Why masks of that many axes can't be scored by these rules, or None."""
+        if axes == 3 and self.connectivity in (4, 8):
+            return f"is 3D, where connectivity is 6, 18 or 26 and not {self.connectivity}"
+        if axes == 2 and self.lesionwise_above_mm3 is not None:
+            return f"is 2D, and {self.name} is defined in 3D"
+        return None
 
     @property
     def description(self) -> str:
