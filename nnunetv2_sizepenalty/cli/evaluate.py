@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--images", metavar="DIR", type=Path, help="images (CASE_0000.ENDING) for the report's viewer")
     parser.add_argument("--cases", metavar="CASE", nargs="+", default=[], help="cases for the report's viewer besides")
+    parser.add_argument("--froc", metavar="DIR", type=Path, help="output of `froc` for the report's curves")
     parser.add_argument("--groups", metavar="CSV", type=Path, help="column case and columns to make tables by")
     parser.add_argument(
         "--bins-ml", metavar="ML", nargs="+", type=float, default=[1.0, 5.0], help="edges of the size strata"
@@ -45,10 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.cli.failures import failures_of
     from nnunetv2_sizepenalty.evaluation.folder import evaluate_folder
+    from nnunetv2_sizepenalty.evaluation.froc import read_froc
     from nnunetv2_sizepenalty.evaluation.records import write_evaluation
     from nnunetv2_sizepenalty.evaluation.report import write_report
 
     protocol = _protocol(args)
+    froc = read_froc(args.froc) if args.froc else None
     _check_output(args.output)
     evaluation = evaluate_folder(
         args.reference,
@@ -70,6 +73,7 @@ def run(args: argparse.Namespace) -> None:
             prediction_folder=args.prediction,
             images_folder=args.images,
             cases=args.cases,
+            froc=froc,
         )
     print(f"{len(evaluation.cases)} rows in {args.output / 'cases.csv'}; see {report}")
 

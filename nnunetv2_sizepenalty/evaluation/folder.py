@@ -69,7 +69,7 @@ def evaluate_folder(
             them are listed).
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
-    bins = SizeBins(tuple(float(edge) for edge in bins_ml))
+    bins = size_bins(bins_ml)
     content = read_dataset_json(dataset_json) if dataset_json is not None else None
     labels = labels_from_dataset_json(content) if content else Labels()
     reference_reader, references = mask_reader(reference_folder, content)
@@ -108,6 +108,14 @@ def evaluate_folder(
         },
     )
     return Evaluation(cases, lesions, summary)
+
+
+def size_bins(edges_ml: Sequence[float]) -> SizeBins:
+    """The bins of these edges; UserError where there can't be any."""
+    try:
+        return SizeBins(tuple(float(edge) for edge in edges_ml))
+    except ValueError as error:
+        raise UserError(f"size bins: {error}") from None
 
 
 def pair_cases(

@@ -19,7 +19,7 @@ from nnunetv2_sizepenalty.evaluation.calibration import (
     reliability_curve,
     volume_ratios,
 )
-from nnunetv2_sizepenalty.evaluation.folder import Pair, listed, pair_cases
+from nnunetv2_sizepenalty.evaluation.folder import Pair, listed, pair_cases, size_bins
 from nnunetv2_sizepenalty.evaluation.froc import KEYS, Froc, lesion_average_precision, make_curves
 from nnunetv2_sizepenalty.evaluation.froc_case import CaseCurve, FrocRules, score_curve
 from nnunetv2_sizepenalty.evaluation.labels import Label, read_dataset_json
@@ -73,7 +73,7 @@ def evaluate_probabilities(
         UserError: probabilities are missing or unusable (all of them are listed), or belong to other labels.
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
-    bins = SizeBins(tuple(float(edge) for edge in bins_ml))
+    bins = size_bins(bins_ml)
     probabilities = {path.name.removesuffix(".npz"): path for path in sorted(Path(probabilities_folder).glob("*.npz"))}
     if not probabilities:
         raise UserError(

@@ -1,0 +1,89 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from nnunetv2_sizepenalty.evaluation.statistics import (
+    RESAMPLES,
+    aggregate,
+    bootstrap_intervals,
+    lin_ccc,
+    mean_estimate,
+    ratio_estimate,
+)
+
+# Peak expiratory flow of 17 subjects by two meters: Bland and Altman 1986, Lancet 327, 307-310, the first readings.
+LARGE = np.array([494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427.0])
+MINI = np.array([512, 430, 520, 428, 500, 600, 364, 380, 658, 445, 432, 626, 260, 477, 259, 350, 451.0])
+
+
+def test_lins_coefficient_on_a_published_example():
+    # The paper prints r = 0.94, a mean difference of -2.1 and a standard deviation of the differences of 38.8.
+    difference = LARGE - MINI
+    assert round(difference.mean(), 1) == -2.1
+    assert round(difference.std(ddof=1), 1) == 38.8
+    # Lin's coefficient is 1 - E(x - y)^2 / (its value for independent x and y).
+    independent = LARGE.var() + MINI.var() + difference.mean() ** 2
+    assert lin_ccc(LARGE, MINI) == pytest.approx(1 - np.mean(difference**2) / independent)
+    assert round(float(lin_ccc(LARGE, MINI)), 3) == 0.943
+    r = np.corrcoef(LARGE, MINI)[0, 1]
+    assert round(r, 2) == 0.94
+    assert lin_ccc(LARGE, MINI) < r
+
+
+def test_lins_coefficient_by_hand():
+    # x 0, 2 and y 1, 5: means 1 and 3, variances 1 and 4, covariance 2: 4 / (1 + 4 + 4).
+    assert lin_ccc(np.array([0.0, 2.0]), np.array([1.0, 5.0])) == pytest.approx(4 / 9)
+    assert lin_ccc(LARGE, LARGE) == pytest.approx(1)
+
+
+def test_intervals_are_scipys_bca():
+    values = np.random.default_rng(0).exponential(size=40)
+    expected = stats.bootstrap((values,), np.mean, n_resamples=RESAMPLES, rng=np.random.default_rng(0))
+    low, high, how = bootstrap_intervals(np.mean, values)
+    assert (float(low), float(high), str(how)) == pytest.approx(
+        (expected.confidence_interval.low, expected.confidence_interval.high, "BCa")
+    )
+    # An interval of a skewed mean is not symmetric, which the percentile method would nearly be.
+    assert high - values.mean() > 1.1 * (values.mean() - low)
+
+
+def test_several_columns_are_resampled_together_and_alike():
+    matrix = np.random.default_rng(1).normal(size=(3, 25))
+    low, high, how = bootstrap_intervals(np.mean, matrix)
+    for row in range(3):
+        alone = bootstrap_intervals(np.mean, matrix[row])
+        assert (low[row], high[row]) == pytest.approx((float(alone[0]), float(alone[1])))
+    assert how.tolist() == ["BCa"] * 3
+
+
+def test_where_bca_is_undefined():
+    low, high, how = bootstrap_intervals(np.mean, np.array([[2.0] * 5, [1.0, 2, 3, 4, 5]]))
+    assert how.tolist() == ["percentile", "BCa"]
+    assert (low[0], high[0]) == (2, 2)
+    assert mean_estimate([1.5]) == {"value": 1.5, "low": pytest.approx(math.nan, nan_ok=True),
+                                    "high": pytest.approx(math.nan, nan_ok=True), "interval": "none"}  # fmt: skip
+    assert math.isnan(mean_estimate([])["value"])
+
+
+def test_a_ratio_of_sums_leaves_out_cases_that_count_for_neither():
+    found, lesions = [1, 0, 0, 3, 2], [2, 0, 1, 3, 2]
+    ratio = ratio_estimate(found, lesions)
+    assert ratio["value"] == 6 / 8
+    assert ratio == ratio_estimate([1, 0, 3, 2], [2, 1, 3, 2])
+    assert 0 <= ratio["low"] < 6 / 8 < ratio["high"] <= 1
+    assert math.isnan(ratio_estimate([0, 0], [0, 0])["value"])
+
+
+def test_an_aggregate_says_over_how_many_and_why():
+    table = pd.DataFrame({"x": [1.0, 2, 6, np.nan], "y": [1.0, 1, 1, 1], "z": [np.nan] * 4})
+    result = aggregate(table, ["-", "-", "-", "empty reference"])
+    x = result["x"]
+    assert (x["n"], x["undefined"], x["reasons"]) == (3, 1, {"empty reference": 1})
+    assert (x["mean"], x["median"], x["sd"]) == (3, 2, pytest.approx(math.sqrt(7)))
+    assert x["low"] < 3 < x["high"]
+    assert result["y"]["interval"] == "percentile"
+    assert (result["z"]["n"], result["z"]["interval"], math.isnan(result["z"]["mean"])) == (0, "none", True)
+    assert list(aggregate(table.iloc[:0], [])) == ["x", "y", "z"]
