@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from nnunetv2_sizepenalty.evaluation.froc import Froc
 from nnunetv2_sizepenalty.evaluation.records import METRICS, Evaluation
-from nnunetv2_sizepenalty.evaluation.report import export, rows, tables, words
+from nnunetv2_sizepenalty.evaluation.report import export, froc_section, rows, tables, words
 from nnunetv2_sizepenalty.evaluation.report.charts import lesions as lesion_charts
 from nnunetv2_sizepenalty.evaluation.report.charts import strata as strata_charts
 from nnunetv2_sizepenalty.evaluation.report.charts import volumes as volume_charts
@@ -27,18 +28,21 @@ CASE_COLUMNS = (
 )  # fmt: skip
 
 
-def make_label(evaluation: Evaluation, name: str, at: dict[str, Any]) -> dict[str, Any]:
+def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc | None) -> dict[str, Any]:
     """The template's and the scripts' view of a label.
 
     Args:
         name: the label.
         at: key of a lesion -> its voxel in its embedded scan.
+        froc: the same predictions' probabilities, where they were scored.
     """
     summary = evaluation.summary["labels"][name]
     cases, lesions = rows.case_rows(evaluation, name), rows.lesion_rows(evaluation, name)
     case_stratum, lesion_stratum = (summary["tables"][k][0] for k in ("case_strata", "lesion_strata"))
     curve = detection_curve(lesions[lesions["kind"] == "reference"])
     charts = _charts(evaluation, name, cases, lesions, curve)
+    if froc is not None:
+        charts |= froc_section.froc_charts(froc, name)
     lesion_records = rows.records(lesions, LESION_COLUMNS)
     return {
         "name": name,
@@ -60,6 +64,8 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any]) -> dict[st
         ],
         "summary": tables.summary_table(summary),
         "boxes": [chart for chart in charts if chart.startswith("box_")],
+        "froc": None if froc is None else froc_section.froc_sentence(froc, name),
+        "volume_ratios": None if froc is None else froc_section.volume_ratio_table(froc, name),
         "charts": charts,
         "datasets": {
             "cases": rows.records(cases, CASE_COLUMNS),

@@ -1,5 +1,6 @@
 """Reads a case's masks and image for the viewer: the masks as they were scored."""
 
+import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -47,6 +48,14 @@ class Sources:
     def _predictions(self) -> tuple[MaskReader, dict[str, Path]]:
         return mask_reader(self.prediction_folder)
 
+    @cached_property
+    def _channel(self) -> str:
+        try:
+            content = json.loads((self.images_folder.parent / "dataset.json").read_text(encoding="utf-8"))
+            return f"_{content['size_penalty']['channels']['dwi']:04d}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "_0000"
+
     def masks(self, case: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Grid]:
         """Reference and prediction of each label (z, y, x), one z where the case is a slice, and the file's grid.
 
@@ -79,7 +88,9 @@ class Sources:
         return scored(reference, True), scored(prediction, False), grid
 
     def image(self, case: str, shape: tuple[int, ...]) -> np.ndarray | None:
-        """The first channel (z, y, x), all three (3, z, y, x) of a colour photograph; None without a folder of images.
+        """One channel (z, y, x), all three (3, z, y, x) of a colour photograph; None without a folder of images.
+
+        The channel is the first, or DWI where a dataset.json beside the folder says which one that is.
 
         Raises:
             UserError: the image is missing, can't be read, or has another shape than the masks.
@@ -87,11 +98,12 @@ class Sources:
         if self.images_folder is None:
             return None
         candidates = [
-            self.images_folder / f"{case}{channel}{ending}" for channel in ("_0000", "") for ending in ENDINGS
+            self.images_folder / f"{case}{channel}{ending}" for channel in (self._channel, "") for ending in ENDINGS
         ]
         path = next((p for p in candidates if p.is_file()), None)
         if path is None:
-            raise UserError(f"{self.images_folder}: no image of {case} ({case}_0000.nii.gz or the like); mend --images")
+            wanted = f"{case}{self._channel}.nii.gz or the like"
+            raise UserError(f"{self.images_folder}: no image of {case} ({wanted}); mend --images")
         image = _read_image(path)
         if image.shape[1:] != _three_axes(shape):
             raise UserError(f"{path}: {image.shape[1:]} instead of the masks' {_three_axes(shape)}; mend --images")

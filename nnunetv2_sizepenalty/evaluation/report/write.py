@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from nnunetv2_sizepenalty.atomic import atomic_file
+from nnunetv2_sizepenalty.evaluation.froc import Froc
 from nnunetv2_sizepenalty.evaluation.records import METRICS, Evaluation
 from nnunetv2_sizepenalty.evaluation.report import rows, tables, theme
 from nnunetv2_sizepenalty.evaluation.report.choice import choose_cases
 from nnunetv2_sizepenalty.evaluation.report.embed import embed_scan, locate_lesions
 from nnunetv2_sizepenalty.evaluation.report.export import write_figure
+from nnunetv2_sizepenalty.evaluation.report.froc_section import check_froc
 from nnunetv2_sizepenalty.evaluation.report.label import make_label
 from nnunetv2_sizepenalty.evaluation.report.page import render_page
 from nnunetv2_sizepenalty.evaluation.report.sources import Sources
@@ -49,7 +51,7 @@ def write_report(
     images_folder: str | Path | None = None,
     cases: Sequence[str] = (),
     title: str | None = None,
-    froc: Any = None,
+    froc: Froc | None = None,
 ) -> Path:
     """Writes `out`/report.html, which opens from disk with no network, and its charts to `out`/figures.
 
@@ -91,15 +93,17 @@ class Page:
 
 
 def make_page(
-    evaluation: Evaluation, sources: Sources, chosen: dict[str, str], *, title: str, froc: Any = None
+    evaluation: Evaluation, sources: Sources, chosen: dict[str, str], *, title: str, froc: Froc | None = None
 ) -> Page:
     """Reads the chosen cases (case -> why it is shown) and fills the page."""
+    if froc is not None:
+        check_froc(froc, evaluation.summary)
     scans = {case: sources.scan(case) for case in chosen}
     labels = []
     for name in evaluation.summary["labels"]:
         lesions = rows.lesion_rows(evaluation, name)
         at = dict(zip(lesions["key"], locate_lesions(lesions, scans, name), strict=True))
-        labels.append(make_label(evaluation, name, at))
+        labels.append(make_label(evaluation, name, at, froc))
     embedded = {case: embed_scan(scan, case, chosen[case]) for case, scan in scans.items()}
     html = render_page(
         "report.html.j2",
@@ -107,6 +111,7 @@ def make_page(
         summary=evaluation.summary,
         labels=labels,
         caption_end=tables.caption_end(evaluation.summary),
+        froc_caption_end="" if froc is None else tables.caption_end(froc.summary),
         viewer_note=_viewer_note(evaluation, len(scans), sources.images_folder is not None),
         volumes=any(not scan["flat"] for scan in embedded.values()),
         data={

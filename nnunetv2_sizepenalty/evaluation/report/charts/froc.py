@@ -1,0 +1,97 @@
+"""What every threshold would give: sensitivity against false positives by size, and reliability."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from nnunetv2_sizepenalty.evaluation.report.charts.axes import PLAIN
+from nnunetv2_sizepenalty.evaluation.report.numbers import size_name
+from nnunetv2_sizepenalty.evaluation.report.theme import SERIES, colour
+
+TICKS = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000]
+DEFAULT_THRESHOLD = 0.5
+
+
+def useful(curves: pd.DataFrame) -> pd.DataFrame:
+    """The rows from the highest threshold down to the one with the most false positives.
+
+    Below it candidates grow together, and fewer of them find more.
+    """
+    everything = curves[curves["stratum"] == "all"].sort_values("threshold")
+    # The highest of the thresholds that share the maximum.
+    worst = everything["false_positives_per_case"].to_numpy()[::-1].argmax()
+    return curves[curves["threshold"] >= everything["threshold"].to_numpy()[::-1][worst]]
+
+
+def froc_chart(curves: pd.DataFrame, sizes: Sequence[str]) -> alt.LayerChart:
+    """Share found of the lesions of each size against the false positives per case of all sizes, a dot at 0.5.
+
+    Args:
+        curves: rows of `Froc.curves` of one label.
+        sizes: strata to draw, such as "all" and the exclusive bins.
+    """
+    curves = useful(curves)
+    curves = curves[(curves["lesions"] > 0) & curves["stratum"].isin(sizes)].assign(
+        size=lambda rows: rows["stratum"].map(size_name)
+    )
+    positive = curves.loc[curves["false_positives_per_case"] > 0, "false_positives_per_case"]
+    low, high = (positive.min() / 1.5, positive.max() * 1.1) if len(positive) else (0.1, 10.0)
+    curves = curves.assign(x=curves["false_positives_per_case"].clip(lower=low))
+    sizes = list(curves["size"].unique())
+    scale = alt.Scale(type="log", domain=[low, high], nice=False)
+    x = alt.X(
+        "x:Q",
+        scale=scale,
+        axis=alt.Axis(title="false positives per case", values=[t for t in TICKS if low <= t <= high], labelExpr=PLAIN),
+    )
+    y = alt.Y(
+        "sensitivity:Q",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(title="lesions found", format=".0%", values=[0, 0.25, 0.5, 0.75, 1], grid=True),
+    )
+    colours = alt.Color(
+        "size:N",
+        scale=alt.Scale(domain=sizes, range=[SERIES[i % len(SERIES)][0] for i in range(len(sizes))]),
+        legend=alt.Legend(title=None),
+    )
+    dash = alt.StrokeDash(
+        "size:N",
+        scale=alt.Scale(domain=sizes, range=[[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3]][: len(sizes)]),
+        legend=alt.Legend(title=None),
+    )
+    tooltip = [
+        alt.Tooltip("size:N", title="lesions"),
+        alt.Tooltip("threshold:Q", format=".3~g"),
+        alt.Tooltip("sensitivity:Q", title="found", format=".1%"),
+        alt.Tooltip("false_positives_per_case:Q", title="false positives per case", format=".3~g"),
+    ]
+    columns = ["size", "threshold", "sensitivity", "false_positives_per_case", "x"]
+    base = alt.Chart(curves[columns].round(5))
+    return alt.layer(
+        base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colours, strokeDash=dash, order="threshold:Q"),
+        base.mark_circle(size=110, opacity=0).encode(x=x, y=y, tooltip=tooltip),
+        base.transform_filter(f"abs(datum.threshold - {DEFAULT_THRESHOLD}) < 1e-9")
+        .mark_point(filled=True, size=70, opacity=1)
+        .encode(x=x, y=y, color=colours),
+    ).properties(height=340)
+
+
+def reliability_chart(reliability: dict[str, list[float]]) -> alt.LayerChart:
+    """Observed share of lesion voxels against the predicted probability; the diagonal is perfect calibration."""
+    points = pd.DataFrame(reliability)
+    axis = {"values": [0, 0.25, 0.5, 0.75, 1], "labelExpr": PLAIN}
+    x = alt.X("probability:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(title="probability", **axis))
+    y = alt.Y("observed:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(title="share that is lesion", **axis))
+    diagonal = alt.Chart(pd.DataFrame({"probability": [0, 1], "observed": [0, 1]}))
+    tooltip = [
+        alt.Tooltip("probability:Q", format=".2f"),
+        alt.Tooltip("observed:Q", title="is lesion", format=".1%"),
+        alt.Tooltip("voxels:Q", format=","),
+    ]
+    base = alt.Chart(points)
+    return alt.layer(
+        diagonal.mark_line(color=colour("muted"), strokeWidth=1, strokeDash=[3, 4]).encode(x=x, y=y),
+        base.mark_line(color=colour("found"), strokeWidth=2).encode(x=x, y=y),
+        base.mark_circle(color=colour("found"), opacity=1, size=50).encode(x=x, y=y, tooltip=tooltip),
+    ).properties(height=300)
