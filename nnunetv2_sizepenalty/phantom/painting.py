@@ -24,7 +24,7 @@ class Canvas:
         wanted = lesion.volume_ml / grid.voxel_ml
         if wanted < 0.5:
             return None
-        reach = 2.0 * radius_mm(lesion.volume_ml) + 4 * edge_mm + 2 * max(grid.spacing_mm)
+        reach = 2.6 * radius_mm(lesion.volume_ml) + 4 * edge_mm + 2 * max(grid.spacing_mm)
         while True:
             box = self._box(lesion.centre_mm, reach)
             points = self.subject.points_mm[(slice(None), *box)]

@@ -29,14 +29,14 @@ class AnatomyVariation:
     sharpness: float = 9.0
     border_noise_sd: float = 0.10
     border_noise_mm: float = 6.0
-    groove_field_mm: float = 3.6
+    groove_field_mm: float = 3.0
     groove_depth_mm: float = 18.0
-    groove_half_width_mm: tuple[float, float] = (0.8, 1.5)
-    ribbon_mm: float = 2.6
+    groove_half_width_mm: tuple[float, float] = (0.7, 1.3)
+    ribbon_mm: float = 2.4
     # no grooves nearer to the middle than this share of the brain's half axes
     groove_inner_radius: float = 0.5
     # 0: grooves run straight inwards; 1: they wind as freely inwards as along the surface
-    groove_radial_change: float = 0.5
+    groove_radial_change: float = 0.4
     cerebellar_folding: float = 0.35
 
 
