@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,33 +10,15 @@ import pandas as pd
 
 from nnunetv2_sizepenalty import __version__
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.case import CaseScores, bounding_box, score_case
+from nnunetv2_sizepenalty.evaluation.case import CaseScores
 from nnunetv2_sizepenalty.evaluation.labels import Labels, labels_from_dataset_json, read_dataset_json
-from nnunetv2_sizepenalty.evaluation.masks import Grid, MaskReader, mask_reader
+from nnunetv2_sizepenalty.evaluation.masks import Grid, mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol
 from nnunetv2_sizepenalty.evaluation.records import CASE_COLUMNS, LESION_COLUMNS, Evaluation, LabelSummary, Summary
+from nnunetv2_sizepenalty.evaluation.score_files import Job, Pair, score_pair
 from nnunetv2_sizepenalty.evaluation.strata import group_tables, tables
 from nnunetv2_sizepenalty.lesions import SizeBins
 from nnunetv2_sizepenalty.parallel import map_cases
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One case to score; `prediction` is None where a missing one is scored as empty."""
-
-    case: str
-    reference: Path
-    prediction: Path | None
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is the same for all cases."""
-
-    reference_reader: MaskReader
-    prediction_reader: MaskReader
-    labels: Labels
-    protocol: Protocol
 
 
 def evaluate_folder(
@@ -102,6 +83,7 @@ def evaluate_folder(
         missing=[pair.case for pair in pairs if pair.prediction is None],
         without_reference=sorted(set(predictions) - set(references)),
         groups=group_values,
+        ignore=[] if labels.ignore is None else [labels.ignore],
         labels={
             label.name: _summarise(cases, lesions, label.name, label.values, bins, group_values)
             for label in labels.labels
@@ -157,36 +139,6 @@ def read_groups(path: str | Path, cases: Sequence[str]) -> dict[str, dict[str, s
 def listed(message: str, items: Sequence[str]) -> str:
     """A message and the items that it is about, a line each."""
     return "\n  ".join([f"{message}:", *items])
-
-
-def score_pair(job: Job, pair: Pair) -> tuple[list[CaseScores], Grid] | str:
-    """The scores of one case for every label, and its grid; or a line that says why there are none."""
-    try:
-        reference, grid = job.reference_reader.read(pair.reference)
-        if pair.prediction is None:
-            prediction = np.zeros_like(reference)
-        else:
-            prediction, other = job.prediction_reader.read(pair.prediction)
-            if difference := other.difference(grid):
-                return f"{pair.prediction}: {difference}"
-    except UserError as error:
-        return str(error)
-    if reason := job.protocol.unsuitable(reference.ndim):
-        return f"{pair.reference}: {reason}"
-    box = bounding_box(reference, prediction)
-    reference, prediction = reference[box], prediction[box]
-    for path, array in ((pair.reference, reference), (pair.prediction, prediction)):
-        if unknown := job.labels.unknown(array):
-            return f"{path}: holds labels {unknown} that dataset.json does not name"
-    if job.labels.ignore is not None:
-        ignored = reference == job.labels.ignore
-        reference, prediction = np.where(ignored, 0, reference), np.where(ignored, 0, prediction)
-    offset = [axis.start for axis in box]
-    scores = []
-    for label in job.labels.labels:
-        score = score_case(label.mask(reference), label.mask(prediction), grid.spacing_mm, job.protocol)
-        scores.append(dataclasses.replace(score, centroid=score.centroid + offset))
-    return scores, grid
 
 
 def _frames(scores: Sequence[tuple[str, list[CaseScores], Grid]], labels: Labels) -> tuple[pd.DataFrame, pd.DataFrame]:

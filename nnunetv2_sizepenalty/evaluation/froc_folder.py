@@ -19,12 +19,13 @@ from nnunetv2_sizepenalty.evaluation.calibration import (
     reliability_curve,
     volume_ratios,
 )
-from nnunetv2_sizepenalty.evaluation.folder import Pair, listed, pair_cases, size_bins
+from nnunetv2_sizepenalty.evaluation.folder import listed, pair_cases, size_bins
 from nnunetv2_sizepenalty.evaluation.froc import KEYS, Froc, lesion_average_precision, make_curves
 from nnunetv2_sizepenalty.evaluation.froc_case import CaseCurve, FrocRules, score_curve
 from nnunetv2_sizepenalty.evaluation.labels import Label, read_dataset_json
 from nnunetv2_sizepenalty.evaluation.masks import MaskReader, mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol
+from nnunetv2_sizepenalty.evaluation.score_files import Pair
 from nnunetv2_sizepenalty.evaluation.strata import stratum_names
 from nnunetv2_sizepenalty.lesions import SizeBins
 from nnunetv2_sizepenalty.operating_point.labels import read_heads

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nnunetv2_sizepenalty.evaluation.kinds import FALSE_POSITIVE, REFERENCE, UNMATCHED
 from nnunetv2_sizepenalty.evaluation.matching import Overlaps, Pairing
-from nnunetv2_sizepenalty.evaluation.records import FALSE_POSITIVE, REFERENCE, UNMATCHED
 from nnunetv2_sizepenalty.lesions import voxels_to_ml
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel
 import numpy as np
 import SimpleITK as sitk
 
@@ -106,6 +105,8 @@ def _read_sitk(path: Path) -> tuple[np.ndarray, np.ndarray, Sequence[float]]:
 
 def _read_nibabel(path: Path) -> tuple[np.ndarray, np.ndarray, Sequence[float]]:
     """A NIfTI file whose axes are sheared, which ITK refuses."""
+    import nibabel
+
     image = nibabel.load(path)
     return np.asarray(image.dataobj).T, image.affine, image.header.get_zooms()[:3][::-1]
 

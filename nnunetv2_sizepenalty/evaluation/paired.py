@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from nnunetv2_sizepenalty.evaluation.statistics import bootstrap_intervals
+from nnunetv2_sizepenalty.evaluation.statistics import mean_estimate
 
 ALPHA = 0.05
 POWER = 0.8
@@ -53,17 +53,17 @@ def compare_paired(baseline: Sequence[float], model: Sequence[float], better: in
     baseline, model = baseline[both], model[both]
     difference = model - baseline
     n = len(difference)
-    low, high, interval = bootstrap_intervals(np.mean, difference)
+    mean = mean_estimate(difference)
     gain = difference * better
     return Paired(
         cases=n,
         undefined=int((~both).sum()),
         baseline_mean=float(baseline.mean()) if n else math.nan,
         model_mean=float(model.mean()) if n else math.nan,
-        difference=float(difference.mean()) if n else math.nan,
-        low=float(low),
-        high=float(high),
-        interval=str(interval),
+        difference=mean["value"],
+        low=mean["low"],
+        high=mean["high"],
+        interval=mean["interval"],
         p=wilcoxon_p(difference),
         wins=int((gain > 0).sum()),
         ties=int((gain == 0).sum()),

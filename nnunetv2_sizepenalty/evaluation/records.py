@@ -10,6 +10,8 @@ import pandas as pd
 
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.evaluation.kinds import FALSE_POSITIVE as FALSE_POSITIVE
+from nnunetv2_sizepenalty.evaluation.kinds import REFERENCE as REFERENCE
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,11 @@ METRICS: dict[str, Metric] = {
 }
 CASE_COLUMNS: tuple[str, ...] = ("case", "label", *METRICS)
 
-# A row per reference lesion, per false positive, and per predicted lesion that touches a reference lesion without
-# being its match (it counts in `fp` of the matching). `lesion` numbers the component in its own mask.
-REFERENCE, FALSE_POSITIVE, UNMATCHED = "reference", "false_positive", "unmatched"
+# `lesion` numbers the component in its own mask.
 LESION_COLUMNS: tuple[str, ...] = (
     "case",
     "label",
-    "kind",  # "reference", "false_positive" or "unmatched"
+    "kind",  # see `kinds`
     "lesion",
     "volume_ml",  # of the lesion itself
     "voxels",
@@ -182,6 +182,7 @@ class Summary(TypedDict):
     missing: list[str]  # cases without a prediction, scored as empty (--allow-missing)
     without_reference: list[str]  # predictions that were passed over
     groups: dict[str, dict[str, str]]  # column -> case -> value
+    ignore: list[int]  # the value that takes voxels of the reference out of the evaluation; [] where there is none
     labels: dict[str, LabelSummary]  # in the order of the label column
 
 

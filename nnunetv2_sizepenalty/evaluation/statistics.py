@@ -14,82 +14,109 @@ from nnunetv2_sizepenalty.evaluation.records import Aggregate, Estimate
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 
+# From the sums over cases, shape (rows, ...), and the number of cases to the statistics, shape (statistics, ...).
+OfSums = Callable[[np.ndarray, int], np.ndarray]
 
-def bootstrap_intervals(
-    statistic: Callable[..., np.ndarray], *samples: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The 95 % intervals of `statistic(*samples, axis=-1)` when cases are resampled.
+
+def bootstrap(rows: np.ndarray, of_sums: OfSums) -> list[Estimate]:
+    """Statistics that depend on sums over cases alone, with the interval of each when cases are resampled.
 
     Args:
-        samples: shape (..., cases). One sample, or several that stay paired.
+        rows: what is summed, shape (rows, cases).
+        of_sums: the statistics.
 
     Returns:
-        low, high, and how each was found: "BCa", "percentile" (BCa is undefined, for instance where all values are
-        equal) or "none" (fewer than two cases); each of the statistic's shape. The same samples always give the same
-        intervals.
+        An estimate a statistic. Its interval is "BCa", "percentile" where BCa is undefined (for instance where all
+        values are equal) or "none" below two cases. The same rows always give the same interval.
     """
-    shape, n = samples[0].shape[:-1], samples[0].shape[-1]
-    low, high, how = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, "none", dtype=object)
-    if n < 2:
-        return low, high, how
-    for method in ("BCa", "percentile"):
-        open_ = how == "none"
-        if not open_.any():
+    n = rows.shape[1]
+    with np.errstate(all="ignore"):
+        value = of_sums(rows.sum(axis=1), n) if n else of_sums(np.full(len(rows), np.nan), 1)
+
+    def statistic(drawn: np.ndarray, axis: int = -1) -> np.ndarray:
+        drawn = np.moveaxis(drawn, axis, -1)
+        return of_sums(_resampled_sums(rows, drawn), drawn.shape[-1])
+
+    low, high, how = (np.full(len(value), fill, dtype=object) for fill in (math.nan, math.nan, "none"))
+    for method in ("BCa", "percentile") if n > 1 else ():
+        undecided = how == "none"
+        if not undecided.any():
             break
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             interval = stats.bootstrap(
-                samples,
+                (np.arange(n),),
                 statistic,
-                paired=len(samples) > 1,
                 vectorized=True,
-                axis=-1,
                 n_resamples=RESAMPLES,
-                # Bounds the memory: all samples x resamples x cases at once.
-                batch=max(1, 2_000_000 // samples[0].size),
+                batch=max(1, 2_000_000 // n),  # bounds the memory: resamples x cases at once
                 confidence_level=CONFIDENCE,
                 method=method,
                 rng=np.random.default_rng(0),
             ).confidence_interval
-        found = open_ & np.isfinite(interval.low) & np.isfinite(interval.high)
-        low, high = np.where(found, interval.low, low), np.where(found, interval.high, high)
-        how = np.where(found, method, how)
-    return low, high, how
+        found = undecided & np.isfinite(interval.low) & np.isfinite(interval.high)
+        low[found], high[found], how[found] = interval.low[found], interval.high[found], method
+    return [
+        Estimate(value=float(v), low=float(lo), high=float(hi), interval=str(h))
+        for v, lo, hi, h in zip(value, low, high, how, strict=True)
+    ]
 
 
-def estimate(statistic: Callable[..., np.ndarray], *samples: np.ndarray) -> Estimate:
-    """`statistic` of the samples with its interval; NaN where there is no case."""
-    if len(samples[0]) == 0:
-        return Estimate(value=math.nan, low=math.nan, high=math.nan, interval="none")
-    with np.errstate(all="ignore"):
-        value = float(statistic(*samples, axis=-1))
-    low, high, interval = bootstrap_intervals(statistic, *samples)
-    return Estimate(value=value, low=float(low), high=float(high), interval=str(interval))
+def _resampled_sums(rows: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Sum of each row over drawn cases, shape (rows, *resamples); `drawn` holds case indices, (*resamples, cases)."""
+    if len(rows) <= 6:
+        return np.stack([row.take(drawn).sum(axis=-1) for row in rows])
+    # One product with how often each case was drawn is faster than gathering many rows.
+    n = rows.shape[1]
+    resamples = drawn.reshape(-1, drawn.shape[-1])
+    flat = resamples + n * np.arange(len(resamples))[:, None]
+    times = np.bincount(flat.ravel(), minlength=n * len(resamples)).reshape(-1, n)
+    return (rows @ times.T).reshape(len(rows), *drawn.shape[:-1])
+
+
+def mean_estimates(rows: np.ndarray) -> list[Estimate]:
+    """The mean of each row, shape (rows, cases)."""
+    # Rows that are constant become exactly 0 and stay so under every resampling.
+    start = rows[:, :1] if rows.shape[1] else np.zeros((len(rows), 1))
+
+    def means(sums: np.ndarray, n: int) -> np.ndarray:
+        return sums / n + start.reshape(-1, *(1,) * (sums.ndim - 1))
+
+    return bootstrap(rows - start, means)
 
 
 def mean_estimate(values: Sequence[float]) -> Estimate:
     """Mean over the cases that have a value."""
     values = np.asarray(values, dtype=float)
-    return estimate(np.mean, values[~np.isnan(values)])
+    return mean_estimates(values[None, ~np.isnan(values)])[0]
+
+
+def ratio_estimates(numerators: Sequence[Sequence[float]], denominator: Sequence[float]) -> list[Estimate]:
+    """sum(numerator) / sum(denominator) over cases, for each numerator; cases whose denominator is 0 are left out.
+
+    Proportions of lesions and pooled Dice are such ratios.
+    """
+    rows = np.array([*numerators, denominator], dtype=float)
+    return bootstrap(rows[:, rows[-1] > 0], lambda sums, _: sums[:-1] / sums[-1])
 
 
 def ratio_estimate(numerator: Sequence[float], denominator: Sequence[float]) -> Estimate:
-    """sum(numerator) / sum(denominator) over cases, such as a proportion of lesions; cases of 0 / 0 are left out."""
-    numerator, denominator = np.asarray(numerator, dtype=float), np.asarray(denominator, dtype=float)
-    counts = denominator > 0
-    return estimate(_ratio_of_sums, numerator[counts], denominator[counts])
+    """`ratio_estimates` of one numerator."""
+    return ratio_estimates([numerator], denominator)[0]
 
 
-def _ratio_of_sums(numerator: np.ndarray, denominator: np.ndarray, axis: int = -1) -> np.ndarray:
-    return numerator.sum(axis=axis) / denominator.sum(axis=axis)
-
-
-def lin_ccc(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
+def lin_ccc(x: Sequence[float], y: Sequence[float]) -> Estimate:
     """Lin's concordance correlation coefficient with variances over n (Lin 1989, doi:10.2307/2532051)."""
-    mean_x, mean_y = np.mean(x, axis=axis, keepdims=True), np.mean(y, axis=axis, keepdims=True)
-    covariance = np.mean((x - mean_x) * (y - mean_y), axis=axis)
-    shift = (mean_x - mean_y).squeeze(axis)
-    return 2 * covariance / (np.var(x, axis=axis) + np.var(y, axis=axis) + shift**2)
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if len(x):
+        # A common shift changes nothing and keeps the squares small.
+        x, y = x - x.mean(), y - x.mean()
+    return bootstrap(np.stack([x, y, x * x, y * y, x * y]), _concordance)[0]
+
+
+def _concordance(sums: np.ndarray, n: int) -> np.ndarray:
+    x, y, xx, yy, xy = sums / n
+    return 2 * (xy - x * y)[None] / ((xx - x * x) + (yy - y * y) + (x - y) ** 2)
 
 
 def aggregate(values: pd.DataFrame, reasons: Sequence[str]) -> dict[str, Aggregate]:
@@ -97,23 +124,22 @@ def aggregate(values: pd.DataFrame, reasons: Sequence[str]) -> dict[str, Aggrega
     matrix = values.to_numpy(float).T
     undefined = np.isnan(matrix)
     result: dict[str, Aggregate] = {}
-    # Columns that are undefined in the same cases share their resamples: one bootstrap for all of them.
-    for pattern in np.unique(undefined, axis=0) if len(values) else undefined[:1]:
+    # Columns that are undefined in the same cases share their resamples.
+    for pattern in np.unique(undefined, axis=0):
         columns = np.flatnonzero((undefined == pattern).all(axis=1))
         defined = matrix[columns][:, ~pattern]
         n = defined.shape[1]
-        low, high, how = bootstrap_intervals(np.mean, defined)
         why = dict(Counter(reason for reason, missing in zip(reasons, pattern, strict=True) if missing))
-        for row, column in enumerate(columns):
+        for column, row, mean in zip(columns, defined, mean_estimates(defined), strict=True):
             result[values.columns[column]] = Aggregate(
                 n=n,
                 undefined=int(pattern.sum()),
                 reasons=why,
-                mean=float(defined[row].mean()) if n else math.nan,
-                median=float(np.median(defined[row])) if n else math.nan,
-                sd=float(defined[row].std(ddof=1)) if n > 1 else math.nan,
-                low=float(low[row]),
-                high=float(high[row]),
-                interval=str(how[row]),
+                mean=mean["value"],
+                median=float(np.median(row)) if n else math.nan,
+                sd=float(row.std(ddof=1)) if n > 1 else math.nan,
+                low=mean["low"],
+                high=mean["high"],
+                interval=mean["interval"],
             )
     return {column: result[column] for column in values.columns}

@@ -5,17 +5,22 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from nnunetv2_sizepenalty.evaluation.kinds import FALSE_POSITIVE, REFERENCE
 from nnunetv2_sizepenalty.evaluation.records import (
     CASE_COLUMNS,
-    FALSE_POSITIVE,
-    REFERENCE,
     CaseStratum,
     Estimate,
     GroupTables,
     LesionStratum,
     Tables,
 )
-from nnunetv2_sizepenalty.evaluation.statistics import aggregate, estimate, lin_ccc, mean_estimate, ratio_estimate
+from nnunetv2_sizepenalty.evaluation.statistics import (
+    aggregate,
+    lin_ccc,
+    mean_estimate,
+    ratio_estimate,
+    ratio_estimates,
+)
 from nnunetv2_sizepenalty.lesions import SizeBins
 
 ALL, NONE = "all", "none"
@@ -75,7 +80,7 @@ def pooled(cases: pd.DataFrame) -> dict[str, Estimate]:
     return {
         "pooled_dice": ratio_estimate(dice * (v_g + v_p), v_g + v_p),
         "volume_weighted_dice": ratio_estimate(dice * v_g, v_g),
-        "lin_ccc": estimate(lin_ccc, v_g, v_p) if len(cases) > 1 else mean_estimate([]),
+        "lin_ccc": lin_ccc(v_g, v_p),
         "lesion_sensitivity": ratio_estimate(found, cases["n_reference"]),
         "lesion_precision": ratio_estimate(cases["n_prediction"] - cases["false_positives"], cases["n_prediction"]),
         "false_positives_per_case": mean_estimate(cases["false_positives"]),
@@ -105,7 +110,8 @@ def lesion_stratum(name: str, lesions: pd.DataFrame, cases: Sequence[str]) -> Le
     total = per_case.sum()
     fn = per_case["lesions"] - per_case["tp"]
     recognised = per_case["tp"] + 0.5 * per_case["fp"] + 0.5 * fn
-    rq = ratio_estimate(per_case["tp"], recognised)
+    detection_rate, dice, rve = ratio_estimates([per_case[c] for c in ("found", "dice", "rve")], per_case["lesions"])
+    pq, rq = ratio_estimates([per_case["iou"], per_case["tp"]], recognised)
     sq_matched = ratio_estimate(per_case["iou"], per_case["tp"])
     none_matched = total["tp"] == 0
     return LesionStratum(
@@ -118,13 +124,13 @@ def lesion_stratum(name: str, lesions: pd.DataFrame, cases: Sequence[str]) -> Le
         fp=int(total["fp"]),
         fn=int(fn.sum()),
         estimates={
-            "detection_rate": ratio_estimate(per_case["found"], per_case["lesions"]),
-            "dice": ratio_estimate(per_case["dice"], per_case["lesions"]),
-            "rve": ratio_estimate(per_case["rve"], per_case["lesions"]),
+            "detection_rate": detection_rate,
+            "dice": dice,
+            "rve": rve,
             "lesion_f1": ratio_estimate(
                 2 * per_case["found"], per_case["lesions"] + per_case["found"] + per_case["false_positives"]
             ),
-            "pq": ratio_estimate(per_case["iou"], recognised),
+            "pq": pq,
             # The convention of a case's SQ: 0 where there are lesions and none is matched.
             "sq": rq if none_matched else sq_matched,
             "rq": rq,

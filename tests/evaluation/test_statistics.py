@@ -8,9 +8,9 @@ from scipy import stats
 from nnunetv2_sizepenalty.evaluation.statistics import (
     RESAMPLES,
     aggregate,
-    bootstrap_intervals,
     lin_ccc,
     mean_estimate,
+    mean_estimates,
     ratio_estimate,
 )
 
@@ -26,45 +26,59 @@ def test_lins_coefficient_on_a_published_example():
     assert round(difference.std(ddof=1), 1) == 38.8
     # Lin's coefficient is 1 - E(x - y)^2 / (its value for independent x and y).
     independent = LARGE.var() + MINI.var() + difference.mean() ** 2
-    assert lin_ccc(LARGE, MINI) == pytest.approx(1 - np.mean(difference**2) / independent)
-    assert round(float(lin_ccc(LARGE, MINI)), 3) == 0.943
+    coefficient = lin_ccc(LARGE, MINI)
+    assert coefficient["value"] == pytest.approx(1 - np.mean(difference**2) / independent)
+    assert round(coefficient["value"], 3) == 0.943
     r = np.corrcoef(LARGE, MINI)[0, 1]
     assert round(r, 2) == 0.94
-    assert lin_ccc(LARGE, MINI) < r
+    assert coefficient["low"] < coefficient["value"] < min(r, coefficient["high"])
 
 
 def test_lins_coefficient_by_hand():
     # x 0, 2 and y 1, 5: means 1 and 3, variances 1 and 4, covariance 2: 4 / (1 + 4 + 4).
-    assert lin_ccc(np.array([0.0, 2.0]), np.array([1.0, 5.0])) == pytest.approx(4 / 9)
-    assert lin_ccc(LARGE, LARGE) == pytest.approx(1)
+    assert lin_ccc([0, 2], [1, 5])["value"] == pytest.approx(4 / 9)
+    assert lin_ccc(LARGE, LARGE)["value"] == pytest.approx(1)
+    assert math.isnan(lin_ccc([], [])["value"])
 
 
 def test_intervals_are_scipys_bca():
     values = np.random.default_rng(0).exponential(size=40)
     expected = stats.bootstrap((values,), np.mean, n_resamples=RESAMPLES, rng=np.random.default_rng(0))
-    low, high, how = bootstrap_intervals(np.mean, values)
-    assert (float(low), float(high), str(how)) == pytest.approx(
-        (expected.confidence_interval.low, expected.confidence_interval.high, "BCa")
-    )
+    mean = mean_estimate(values)
+    assert (mean["value"], mean["interval"]) == (pytest.approx(values.mean()), "BCa")
+    assert (mean["low"], mean["high"]) == pytest.approx(tuple(expected.confidence_interval))
     # An interval of a skewed mean is not symmetric, which the percentile method would nearly be.
-    assert high - values.mean() > 1.1 * (values.mean() - low)
+    assert mean["high"] - mean["value"] > 1.1 * (mean["value"] - mean["low"])
 
 
-def test_several_columns_are_resampled_together_and_alike():
+def test_a_ratios_interval_is_scipys_with_paired_samples():
+    rng = np.random.default_rng(2)
+    lesions = rng.integers(1, 6, 30)
+    found = rng.binomial(lesions, 0.7)
+    expected = stats.bootstrap(
+        (found, lesions),
+        lambda a, b, axis=-1: a.sum(axis=axis) / b.sum(axis=axis),
+        paired=True,
+        n_resamples=RESAMPLES,
+        rng=np.random.default_rng(0),
+    )
+    ratio = ratio_estimate(found, lesions)
+    assert (ratio["low"], ratio["high"]) == pytest.approx(tuple(expected.confidence_interval))
+
+
+def test_several_rows_are_resampled_together_and_alike():
     matrix = np.random.default_rng(1).normal(size=(3, 25))
-    low, high, how = bootstrap_intervals(np.mean, matrix)
-    for row in range(3):
-        alone = bootstrap_intervals(np.mean, matrix[row])
-        assert (low[row], high[row]) == pytest.approx((float(alone[0]), float(alone[1])))
-    assert how.tolist() == ["BCa"] * 3
+    for together, row in zip(mean_estimates(matrix), matrix, strict=True):
+        assert together == pytest.approx(mean_estimate(row))
 
 
 def test_where_bca_is_undefined():
-    low, high, how = bootstrap_intervals(np.mean, np.array([[2.0] * 5, [1.0, 2, 3, 4, 5]]))
-    assert how.tolist() == ["percentile", "BCa"]
-    assert (low[0], high[0]) == (2, 2)
-    assert mean_estimate([1.5]) == {"value": 1.5, "low": pytest.approx(math.nan, nan_ok=True),
-                                    "high": pytest.approx(math.nan, nan_ok=True), "interval": "none"}  # fmt: skip
+    constant, rising = mean_estimates(np.array([[0.1] * 5, [1.0, 2, 3, 4, 5]]))
+    assert constant == {"value": 0.1, "low": 0.1, "high": 0.1, "interval": "percentile"}
+    assert rising["interval"] == "BCa"
+    single = mean_estimate([1.5])
+    assert (single["value"], single["interval"]) == (1.5, "none")
+    assert math.isnan(single["low"])
     assert math.isnan(mean_estimate([])["value"])
 
 

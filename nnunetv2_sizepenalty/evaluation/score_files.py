@@ -1,0 +1,62 @@
+"""Scores one pair of files. Worker processes load this module: it imports no pandas, no statistics and no torch."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.evaluation.case import CaseScores, bounding_box, score_case
+from nnunetv2_sizepenalty.evaluation.labels import Labels
+from nnunetv2_sizepenalty.evaluation.masks import Grid, MaskReader
+from nnunetv2_sizepenalty.evaluation.protocols import Protocol
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One case to score; `prediction` is None where a missing one is scored as empty."""
+
+    case: str
+    reference: Path
+    prediction: Path | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the same for all cases."""
+
+    reference_reader: MaskReader
+    prediction_reader: MaskReader
+    labels: Labels
+    protocol: Protocol
+
+
+def score_pair(job: Job, pair: Pair) -> tuple[list[CaseScores], Grid] | str:
+    """The scores of one case for every label, and its grid; or a line that says why there are none."""
+    try:
+        reference, grid = job.reference_reader.read(pair.reference)
+        if pair.prediction is None:
+            prediction = np.zeros_like(reference)
+        else:
+            prediction, other = job.prediction_reader.read(pair.prediction)
+            if difference := other.difference(grid):
+                return f"{pair.prediction}: {difference}"
+    except UserError as error:
+        return str(error)
+    if reason := job.protocol.unsuitable(reference.ndim):
+        return f"{pair.reference}: {reason}"
+    box = bounding_box(reference, prediction)
+    reference, prediction = reference[box], prediction[box]
+    for path, array in ((pair.reference, reference), (pair.prediction, prediction)):
+        if unknown := job.labels.unknown(array):
+            return f"{path}: holds labels {unknown} that dataset.json does not name"
+    if job.labels.ignore is not None:
+        ignored = reference == job.labels.ignore
+        reference, prediction = np.where(ignored, 0, reference), np.where(ignored, 0, prediction)
+    offset = [axis.start for axis in box]
+    scores = []
+    for label in job.labels.labels:
+        score = score_case(label.mask(reference), label.mask(prediction), grid.spacing_mm, job.protocol)
+        scores.append(dataclasses.replace(score, centroid=score.centroid + offset))
+    return scores, grid
