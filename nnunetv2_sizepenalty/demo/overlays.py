@@ -34,15 +34,19 @@ def _draw(axis, case: Case, prediction: np.ndarray, z: int) -> None:
             axis.contour(mask[z], levels=[0.5], colors=[colour], linewidths=1.4, linestyles=style)
     if missed[z].any():
         y, x = np.argwhere(missed[z])[0]
+        # towards the middle, where there is room for the word
+        sideways, upwards = np.sign(np.array([prediction.shape[2] / 2 - x, prediction.shape[1] / 2 - y])) * 28
         axis.annotate(
             "missed",
             (x, y),
-            xytext=(0.03, 0.93),
-            textcoords="axes fraction",
+            xytext=(sideways, upwards),
+            textcoords="offset points",
+            ha="center",
             color=MISSED,
-            arrowprops={"arrowstyle": "->", "color": MISSED},
+            weight="bold",
+            arrowprops={"arrowstyle": "->", "color": MISSED, "lw": 1.5},
         )
-    axis.set(xticks=[], yticks=[], title=f"slice {z}")
+    axis.set(xticks=[], yticks=[])
 
 
 def draw_overlays(cases: list[Case], folder: Path) -> None:
@@ -56,6 +60,8 @@ def draw_overlays(cases: list[Case], folder: Path) -> None:
             for axis, z in zip(row, _slices(case), strict=True):
                 _draw(axis, case, prediction, z)
             row[0].set_ylabel(f"{trainer}\nDice {dice(case.reference, prediction):.2f}")
+        for axis, z in zip(axes[0], _slices(case), strict=True):
+            axis.set_title(f"slice {z}")
         volume = voxels_to_ml(int(case.reference.sum()), case.spacing_mm)
         handles = [
             plt.Line2D([], [], color=colour, linestyle=style, label=label)
