@@ -142,24 +142,27 @@ def listed(message: str, items: Sequence[str]) -> str:
 
 
 def _frames(scores: Sequence[tuple[str, list[CaseScores], Grid]], labels: Labels) -> tuple[pd.DataFrame, pd.DataFrame]:
-    cases, lesions = [], []
-    for case, per_label, grid in scores:
-        for label, score in zip(labels.labels, per_label, strict=True):
-            cases.append({"case": case, "label": label.name, **score.metrics})
-            zyx = np.zeros((len(score.centroid), 3))
-            zyx[:, 3 - score.centroid.shape[1] :] = score.centroid
-            lesions.append(
-                pd.DataFrame(
-                    {"case": case, "label": label.name, **score.lesions}
-                    | dict(zip(("z", "y", "x"), zyx.T, strict=True))
-                    | dict(zip(("x_mm", "y_mm", "z_mm"), grid.to_world(zyx).T, strict=True))
-                )
-            )
-    case_table = pd.DataFrame(cases)
+    entries = [
+        (case, label.name, score, grid)
+        for case, per_label, grid in scores
+        for label, score in zip(labels.labels, per_label, strict=True)
+    ]
+    case_table = pd.DataFrame([{"case": case, "label": label, **score.metrics} for case, label, score, _ in entries])
     extra = [column for column in case_table.columns if column not in CASE_COLUMNS]
-    filled = [table for table in lesions if len(table)]
-    lesion_table = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=LESION_COLUMNS)
-    return case_table[[*CASE_COLUMNS, *extra]], lesion_table[list(LESION_COLUMNS)]
+
+    rows = [len(score.centroid) for _, _, score, _ in entries]
+    columns = {
+        "case": np.repeat(np.array([case for case, *_ in entries], dtype=object), rows),
+        "label": np.repeat(np.array([label for _, label, *_ in entries], dtype=object), rows),
+    }
+    for name in entries[0][2].lesions:
+        columns[name] = np.concatenate([score.lesions[name] for _, _, score, _ in entries])
+    # One slice has no z axis: its z is 0.
+    places = [np.pad(score.centroid, ((0, 0), (3 - score.centroid.shape[1], 0))) for _, _, score, _ in entries]
+    world = [grid.to_world(zyx) for zyx, (*_, grid) in zip(places, entries, strict=True)]
+    columns |= dict(zip(("z", "y", "x"), np.concatenate(places).T, strict=True))
+    columns |= dict(zip(("x_mm", "y_mm", "z_mm"), np.concatenate(world).T, strict=True))
+    return case_table[[*CASE_COLUMNS, *extra]], pd.DataFrame(columns)[list(LESION_COLUMNS)]
 
 
 def _summarise(
