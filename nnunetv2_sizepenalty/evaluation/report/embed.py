@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nnunetv2_sizepenalty.evaluation.records import REFERENCE
+from nnunetv2_sizepenalty.evaluation.kinds import REFERENCE
 from nnunetv2_sizepenalty.evaluation.report.scans import BOTH, PREDICTION_ALONE, REFERENCE_ALONE, Scan, nifti_base64
 from nnunetv2_sizepenalty.evaluation.report.slices import image_url, overlay_url, shown_slices
 

@@ -28,6 +28,11 @@ def percent(value: float | None) -> str:
     return f"{text} %"
 
 
+def p_value(p: float | None) -> str:
+    """Two digits, "< 0.001" below that."""
+    return "< 0.001" if p is not None and p < 0.001 else number(p, 2)
+
+
 def interval(low: float | None, high: float | None, digits: int = 3) -> str:
     """ "0.61 to 0.70"; empty where it is undefined."""
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):

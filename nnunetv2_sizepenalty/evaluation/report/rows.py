@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from nnunetv2_sizepenalty.evaluation.records import FALSE_POSITIVE, REFERENCE, Evaluation
+from nnunetv2_sizepenalty.evaluation.kinds import FALSE_POSITIVE, REFERENCE
+from nnunetv2_sizepenalty.evaluation.records import Evaluation
 from nnunetv2_sizepenalty.evaluation.report.charts.axes import jitter
 from nnunetv2_sizepenalty.evaluation.report.numbers import size_name
 from nnunetv2_sizepenalty.lesions import SizeBins

@@ -71,10 +71,8 @@ class Sources:
         prediction = reader.read(paths[case])[0] if case in paths else np.zeros_like(reference)
         if prediction.shape != reference.shape:
             raise UserError(f"{paths[case]}: {prediction.shape} instead of {reference.shape}; it was changed since")
-        ignore = self.summary.get("ignore")
-        if ignore is not None and not math.isnan(ignore):
-            prediction = np.where(reference == ignore, 0, prediction)
-            reference = np.where(reference == ignore, 0, reference)
+        ignored = np.isin(reference, self.summary["ignore"])
+        reference, prediction = np.where(ignored, 0, reference), np.where(ignored, 0, prediction)
         labels = [Label(name, tuple(entry["values"])) for name, entry in self.summary["labels"].items()]
 
         def scored(array: np.ndarray, is_reference: bool) -> dict[str, np.ndarray]:
