@@ -28,6 +28,15 @@ SUBCOMMANDS: dict[str, str] = {
 }
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Names a default only where there is one to tell."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.default is False or action.default == []:
+            return action.help
+        return super()._get_help_string(action)
+
+
 def _parser(name: str | None) -> argparse.ArgumentParser:
     """The parser with the arguments of subcommand `name` filled in, the others as names with their one line."""
     parser = argparse.ArgumentParser(
@@ -41,7 +50,7 @@ def _parser(name: str | None) -> argparse.ArgumentParser:
             subcommand,
             help=summary,
             description=summary[0].upper() + summary[1:] + ".",
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_HelpFormatter,
         )
         if subcommand == name:
             module = importlib.import_module(f"nnunetv2_sizepenalty.cli.{subcommand.replace('-', '_')}")
