@@ -20,12 +20,12 @@ def headline(label: LabelSummary) -> str:
 def _sizes(lesions: pd.DataFrame) -> str:
     """The median of some volumes and their range."""
     volumes = lesions["volume_ml"]
+    smallest, largest = number(volumes.min()), number(volumes.max())
     if len(volumes) == 1:
-        return f"It has {number(volumes.iloc[0])} mL."
-    return (
-        f"Half of them are smaller than {number(volumes.median())} mL; "
-        f"they range from {number(volumes.min(), 2)} to {number(volumes.max())} mL."
-    )
+        return f"It has {smallest} mL."
+    if smallest == largest:
+        return f"Each has {smallest} mL."
+    return f"Half of them are smaller than {number(volumes.median())} mL; they range from {smallest} to {largest} mL."
 
 
 def missed_sizes(lesions: pd.DataFrame) -> str:

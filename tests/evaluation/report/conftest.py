@@ -16,6 +16,8 @@ from nnunetv2_sizepenalty.evaluation.report.write import make_page
 
 SHAPE, SPACING_MM = (10, 48, 40), (3.0, 2.0, 2.0)  # (z, y, x)
 HOSTILE = "</script><script>alert(1)</script>"
+# A file's name may be anything but a path.
+HOSTILE_CASE = "<img src=x onerror=alert(1)>&quot;'"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ def _blob(shape: tuple[int, ...], centre: tuple[int, int, int], half: tuple[int,
 def _draw_study(root: Path, n_cases: int, labels: int) -> None:
     """Each case: a large lesion that is found, a small one that is missed in two cases of three, a false positive in
     one of two. Label 2 lies mirrored. Case 0 has no lesion, case 1 no prediction in its mask."""
+    names = [f"case_{i:02d}" for i in range(n_cases)]
+    if labels > 1:
+        names[2] = HOSTILE_CASE
     rng = np.random.default_rng(0)
     affine = np.diag([-SPACING_MM[2], -SPACING_MM[1], SPACING_MM[0], 1.0])
     for i in range(n_cases):
@@ -62,11 +67,11 @@ def _draw_study(root: Path, n_cases: int, labels: int) -> None:
             if i != 1:
                 shifted = np.roll(large, 1, axis=1) & (i > 0)
                 prediction[shifted | (small & (i % 3 == 0) & (i > 0)) | (false & (i % 2 == 0))] = label
-        name = f"case_{i:02d}.nii.gz"
+        name = f"{names[i]}.nii.gz"
         write_nifti(root / "references" / name, reference, affine)
         write_nifti(root / "predictions" / name, prediction, affine)
         image = rng.normal(100, 10, SHAPE) + 40 * (reference > 0)
-        write_nifti(root / "images" / f"case_{i:02d}_0000.nii.gz", image.astype(np.float32), affine)
+        write_nifti(root / "images" / f"{names[i]}_0000.nii.gz", image.astype(np.float32), affine)
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +95,7 @@ def study(tmp_path_factory) -> Study:
 
 @pytest.fixture(scope="session")
 def two_labels(tmp_path_factory) -> Study:
-    """6 cases of two labels without images; its page alone."""
+    """6 cases of two labels without images, one with a hostile name; its page alone."""
     root = tmp_path_factory.mktemp("two_labels")
     _draw_study(root, 6, labels=2)
     dataset_json = root / "dataset.json"

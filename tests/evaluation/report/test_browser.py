@@ -233,5 +233,9 @@ def test_labels_switch_the_whole_page(two_labels):
         page.wait_for_selector("#panel-1 .chart svg.marks")
         assert [headings.nth(i).is_visible() for i in range(2)] == [False, True]
         assert page.locator(".tabs button").nth(1).inner_text() == "<b>edema</b>"
+        hostile = page.locator("#panel-1 [data-table=cases] tbody tr td button", has_text="onerror")
+        assert hostile.inner_text().startswith("<img src=x")
+        hostile.click()
+        assert "<img" in page.locator("#viewer").get_attribute("data-case")
         assert page.locator("[data-part=stage]").screenshot() != before
         assert opened.complaints == []

@@ -24,6 +24,12 @@ def test_log_axis_of_a_small_range_has_ticks_between():
     assert LogAxis.of([0.5, 6.0]).ticks == (0.5, 1.0, 2.0, 5.0)
 
 
+def test_log_axis_of_a_single_volume_has_a_tick():
+    axis = LogAxis.of([0.032, 0.032])
+    assert axis.low < 0.032 < axis.high
+    assert axis.ticks
+
+
 @pytest.mark.parametrize("volumes", [[], [0.0, 0.0]])
 def test_log_axis_without_volumes(volumes):
     axis = LogAxis.of(volumes)

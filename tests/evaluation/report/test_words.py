@@ -83,7 +83,8 @@ def lesions(fate, volumes):
     [
         ([], ""),
         ([0.25], "It has 0.250 mL."),
-        ([0.1, 0.5, 3.0], "Half of them are smaller than 0.500 mL; they range from 0.10 to 3.00 mL."),
+        ([0.25, 0.25], "Each has 0.250 mL."),
+        ([0.1, 0.5, 3.0], "Half of them are smaller than 0.500 mL; they range from 0.100 to 3.00 mL."),
     ],
 )
 def test_missed_sizes(volumes, text):

@@ -51,7 +51,9 @@ class LogAxis:
         volumes = np.asarray(list(volumes), dtype=float)
         positive = volumes[volumes > 0]
         low, high = (positive.min(), positive.max()) if positive.size else (0.1, 10.0)
-        low, high = low / 1.25, high * 1.25
+        # At least a factor of 4, or there is no tick to read it by.
+        margin = max(1.25, 2 / math.sqrt(high / low))
+        low, high = low / margin, high * margin
         has_zero = bool((volumes == 0).any())
         steps = (1,) if high / low > 50 else (1, 2, 5)
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)

@@ -59,9 +59,10 @@ def detection_chart(lesions: pd.DataFrame, curve: pd.DataFrame | None, edges_ml:
     """
     axis = LogAxis.of(lesions.loc[lesions["kind"] == "reference", "volume_ml"])
     x = alt.X("volume_ml:Q", scale=axis.scale, axis=axis.axis("lesion volume (mL)"))
-    y_axis = alt.Axis(
-        title="share found", values=[0, 0.25, 0.5, 0.75, 1] if curve is not None else [], format=".0%", grid=True
+    shares = (
+        {"title": None, "values": []} if curve is None else {"title": "share found", "values": [0, 0.25, 0.5, 0.75, 1]}
     )
+    y_axis = alt.Axis(format=".0%", grid=True, **shares)
     y_scale = alt.Scale(domain=[-0.4, 1.4], nice=False)
     layers = [_edges(edges_ml, axis)]
     if curve is not None:
@@ -75,7 +76,7 @@ def detection_chart(lesions: pd.DataFrame, curve: pd.DataFrame | None, edges_ml:
         empty = alt.Chart(pd.DataFrame({"volume_ml": [axis.low], "rate": [0]})).mark_point(opacity=0)
         layers.append(empty.encode(x=x, y=alt.Y("rate:Q", scale=y_scale, axis=y_axis)))
     layers += [*_lane("found", axis), *_lane("missed", axis)]
-    return alt.layer(*layers).add_params(selected_param()).properties(height=320)
+    return alt.layer(*layers).add_params(selected_param()).properties(height=320 if curve is not None else 180)
 
 
 def false_positive_chart(lesions: pd.DataFrame, edges_ml: Sequence[float]) -> alt.LayerChart:

@@ -10,7 +10,7 @@ class RowTable {
     this.limit = 100;
     this.selected = "";
     this.word = "";
-    this.choice = Object.keys(choices)[0];
+    this.choice = Object.keys(choices).find((name) => rows.some(choices[name])) ?? Object.keys(choices)[0];
     this.#frame();
     this.render();
   }
@@ -24,6 +24,7 @@ class RowTable {
     const search = make("input", { type: "search", placeholder: "Filter by case", ariaLabel: "Filter by case" });
     search.addEventListener("input", () => { this.word = search.value.trim().toLowerCase(); this.render(); });
     const select = make("select", { ariaLabel: "Which rows" }, ...Object.keys(this.choices).map((name) => make("option", { value: name, textContent: name })));
+    select.value = this.choice;
     select.addEventListener("change", () => { this.choice = select.value; this.render(); });
     this.count = make("span", { className: "count" });
     this.count.setAttribute("role", "status");
