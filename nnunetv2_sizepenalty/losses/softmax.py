@@ -2,15 +2,37 @@
 
 With p the probabilities, t the true class, q = 1 - p_t and e = -log p_t, the derivatives with respect to logit k are
 
-    d V_pj = p_k ([k = j] - p_j),   d TP_j = [t = j] d V_pj,   d f(e) = (p_k - [k = t]) f'(e).
+    d V_pj = p_k ([k = j] - p_j),   d TP_j = [t = j] d V_pj,   d f(e) = (p_k - [k = t]) f'(e),
+
+and those of all logits of a voxel add up to 0. A row is here a line of voxels of all classes.
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
 
-from nnunetv2_sizepenalty.losses.sigmoid import OFF
-from nnunetv2_sizepenalty.losses.terms import VoxelTerm
+from nnunetv2_sizepenalty.losses import rows
+from nnunetv2_sizepenalty.losses.terms import VoxelTerm, entropy_of
+
+
+class _Kept(NamedTuple):
+    """What the gradient is made of.
+
+    background_p, background_slope: p (B, K, R, W) and f'(e) (B, R, W), right where a row is not hard; None if all are,
+        the slope also where it is 1 or there is no term.
+    hard: index of the hard rows among the B R, None for all.
+    p, labels, slope: of the hard rows, (n, K, W), (n, 1, W) and, with a term, (n, 1, W).
+    """
+
+    background_p: Tensor | None
+    background_slope: Tensor | None
+    hard: Tensor | None
+    p: Tensor
+    labels: Tensor
+    slope: Tensor | None
 
 
 class SoftmaxSums(torch.autograd.Function):
@@ -31,61 +53,137 @@ class SoftmaxSums(torch.autograd.Function):
         Returns:
             V_p, TP and V_g of shape (B, K - 1), and the sum of `term` over all voxels (None without a term).
         """
-        x = logits.to(torch.promote_types(logits.dtype, torch.float32)).flatten(2)
-        labels = labels.flatten(2)
-        if ignored is not None:
-            # certain background, labelled so: every sum and derivative is exactly 0
-            ignored = ignored.flatten(2)
-            x = x.masked_fill(ignored, OFF)
-            x[:, :1].masked_fill_(ignored, 0)
-            labels = labels.masked_fill(ignored, 0)
-        labels = labels.long()
-        log_p = torch.log_softmax(x, 1)
-        p = log_p.exp()
-        of_truth = p.gather(1, labels)
-        predicted = p[:, 1:].sum(-1)
-        overlap, reference = torch.zeros_like(predicted), torch.zeros_like(predicted)
-        for k in range(1, x.shape[1]):
-            is_k = labels[:, 0] == k
-            overlap[:, k - 1] = torch.where(is_k, of_truth[:, 0], 0).sum(-1)
-            reference[:, k - 1] = is_k.sum(-1)
-
-        total, slope = None, None
-        if term:
-            # q as the sum of the other classes' p: it and e are accurate where p_t is near 1 as well
-            wrong = p.scatter(1, labels, 0).sum(1, keepdim=True)
-            entropy = torch.where(wrong < 0.5, -torch.log1p(-wrong), -log_p.gather(1, labels))
-            value, slope = term.value_and_slope(wrong, entropy)
-            factor = torch.where(labels > 0, term.foreground, term.background).to(p.dtype)
-            total, slope = (value * factor).sum(), factor if slope is None else slope * factor
-        ctx.save_for_backward(p, labels, slope)
-        ctx.shape, ctx.dtype = logits.shape, logits.dtype
-        ctx.set_materialize_grads(False)
+        sums, ctx.kept = _look(*_rows(logits, labels, ignored), term)
+        ctx.save_for_backward(logits, labels, ignored)
+        ctx.term = term
+        classes = logits.shape[1] - 1
+        predicted, overlap, reference = sums[:, :-1].view(len(logits), -1, 3, classes).sum(1).unbind(1)
         ctx.mark_non_differentiable(reference)
-        return predicted, overlap, reference, total
+        return predicted, overlap, reference, sums[:, -1].sum() if term else None
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, predicted: Tensor | None, overlap: Tensor | None, _reference, voxels: Tensor | None):
+    def backward(ctx, predicted: Tensor, overlap: Tensor, _reference: Tensor, voxels: Tensor | None):
         """Gradient of the logits, computed in float32 and rounded once to their type."""
-        p, labels, slope = ctx.saved_tensors
-        # what a unit of p_k is worth: the gradient is p_k (worth_k - mean worth), and the true class adds its own
-        mean = torch.zeros_like(p[:, :1])
-        own = torch.zeros_like(mean)
-        worth = p.new_zeros((*p.shape[:2], 1))
-        if predicted is not None:
-            worth[:, 1:, 0] = predicted
-            mean += (p * worth).sum(1, keepdim=True)
-        if overlap is not None:
-            at_truth = torch.nn.functional.pad(overlap, (1, 0)).gather(1, labels[:, 0])[:, None]
-            own += at_truth * p.gather(1, labels)
-            mean += own
-        if voxels is not None:
-            mean -= slope * voxels
-            own -= slope * voxels
-        gradient = (worth - mean).mul_(p).scatter_add_(1, labels, own)
-        # the likeliest class's own difference cancels where p is near 1; the others' sum does not
-        likeliest = p.argmax(1, keepdim=True)
-        gradient.scatter_(1, likeliest, 0)
-        gradient.scatter_(1, likeliest, -gradient.sum(1, keepdim=True))
-        return gradient.view(ctx.shape).to(ctx.dtype), None, None, None
+        logits, labels, ignored = ctx.saved_tensors
+        # the first backward turns what was kept into the gradient; a second one (retain_graph) looks anew
+        kept, ctx.kept = ctx.kept, None
+        if kept is None:
+            _, kept = _look(*_rows(logits, labels, ignored), ctx.term)
+        batch, classes, width = len(logits), logits.shape[1], logits.shape[-1]
+        height = logits.numel() // (batch * classes * width)
+        # what a unit of p_k is worth, by V_p and by TP; background is worth nothing
+        worth = pad(torch.stack([predicted, overlap]), (1, 0)).repeat_interleave(height, 1)
+        hard = _exact_gradient(kept, *(rows.take(w, kept.hard) for w in worth), voxels)
+        if kept.background_p is None:
+            gradient = hard.view(batch, height, classes, width).transpose(1, 2)
+        else:
+            gradient = kept.background_p
+            _finish_background(gradient, kept.background_slope, predicted, voxels, ctx.term)
+            gradient.transpose(1, 2)[kept.hard // height, kept.hard % height] = hard
+        return gradient.reshape(logits.shape).to(logits.dtype), None, None, None
+
+
+def _rows(logits: Tensor, labels: Tensor, ignored: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Logits (B, K, R, W) and labels (B, R, W); ignored voxels are certain background and labelled so."""
+    width = logits.shape[-1]
+    x = logits.reshape(*logits.shape[:2], -1, width)
+    labels = labels.reshape(len(logits), -1, width)
+    if ignored is not None:
+        ignored = ignored.reshape(labels.shape)
+        x = x.masked_fill(ignored[:, None], rows.OFF)
+        x[:, 0].masked_fill_(ignored, 0)
+        labels = labels.masked_fill(ignored, 0)
+    return x, labels
+
+
+def _look(x: Tensor, labels: Tensor, term: VoxelTerm | None) -> tuple[Tensor, _Kept]:
+    """Sums of each row (B R, 3 (K - 1) + 1: V_p, TP and V_g of the classes, then the term), what the gradient needs."""
+    batch, classes, height, _ = x.shape
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    sums = x.new_zeros((batch * height, 3 * (classes - 1) + 1), dtype=dtype)
+    labels = labels.flatten(0, 1)
+    p = slope = hard = None
+    if rows.are_cheap_to_find(x):
+        p, slope, peak = _look_at_background(x, term, sums)
+        hard = rows.find_hard(labels, peak)
+        x = x.transpose(1, 2)[hard // height, hard % height]
+    else:
+        x = x.transpose(1, 2).flatten(0, 1)
+    labels = rows.take(labels, hard)[:, None].long()
+    exact, *of_hard = _look_exactly(x.to(dtype), labels, term)
+    rows.put(sums, hard, exact)
+    return sums, _Kept(p, slope, hard, of_hard[0], labels, of_hard[1])
+
+
+def _look_at_background(x: Tensor, term: VoxelTerm | None, sums: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Fills `sums` as if all rows held background alone; returns p, slope and the highest foreground p of each row."""
+    batch, classes, height, width = x.shape
+    by_sample = sums.view(batch, height, -1)
+    p = x.new_empty(x.shape, dtype=sums.dtype)
+    slopes = p.new_empty((batch, height, width)) if term and term.value_and_slope else None
+    peak = torch.empty_like(by_sample[..., 0])
+    for sample in range(batch):
+        for tile in rows.tiles(height, classes * width):
+            of_tile = torch.softmax(x[sample, :, tile].to(p.dtype), 0, out=p[sample, :, tile])[1:]
+            wrong = of_tile.sum(0)
+            by_sample[sample, tile, : classes - 1] = of_tile.sum(-1).T
+            torch.amax(wrong, -1, out=peak[sample, tile])
+            if term is None:
+                continue
+            value = entropy_of(wrong)
+            if slopes is not None:
+                value, slopes[sample, tile] = term.value_and_slope(wrong, value)
+            by_sample[sample, tile, -1] = value.sum(-1) * term.background
+    return p, slopes, peak.flatten()
+
+
+def _finish_background(
+    p: Tensor, slopes: Tensor | None, predicted: Tensor, voxels: Tensor | None, term: VoxelTerm | None
+) -> None:
+    """Turns p into the gradient, in place."""
+    batch, classes, height, width = p.shape
+    for sample in range(batch):
+        worth = predicted[sample].view(-1, 1, 1)
+        for tile in rows.tiles(height, classes * width):
+            foreground = p[sample, 1:, tile]
+            gain = (foreground * worth).sum(0).neg_()
+            if voxels is not None:
+                scale = voxels.item() * term.background
+                gain += scale if slopes is None else slopes[sample, tile] * scale
+            foreground.mul_(worth + gain)
+            torch.sum(foreground, 0, out=p[sample, 0, tile]).neg_()
+
+
+def _look_exactly(x: Tensor, labels: Tensor, term: VoxelTerm | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Sums over each row, p, and the term's slope with its factor of class; exact where p_t is near 1 as well."""
+    log_p = torch.log_softmax(x, 1)
+    p = log_p.exp()
+    y = labels == torch.arange(1, x.shape[1], device=x.device).view(-1, 1)
+    foreground = p[:, 1:]
+    sums = torch.cat([foreground.sum(-1), torch.where(y, foreground, 0).sum(-1), y.sum(-1)], 1)
+    if term is None:
+        return pad(sums, (0, 1)), p, None
+    wrong = p.scatter(1, labels, 0).sum(1, keepdim=True)
+    value = torch.where(wrong < 0.5, entropy_of(wrong.clamp(max=0.5)), -log_p.gather(1, labels))
+    slope = factor = torch.where(labels > 0, term.foreground, term.background).to(p.dtype)
+    if term.value_and_slope is not None:
+        value, slope = term.value_and_slope(wrong, value)
+        slope = slope * factor
+    return torch.cat([sums, (value * factor).sum(-1)], 1), p, slope
+
+
+def _exact_gradient(kept: _Kept, predicted: Tensor, overlap: Tensor, voxels: Tensor | None) -> Tensor:
+    """Gradient of the hard rows (n, K, W); `predicted` and `overlap` are worths of shape (n, K)."""
+    p, labels = kept.p, kept.labels
+    worth = predicted[..., None]
+    own = overlap[..., None].expand_as(p).gather(1, labels) * p.gather(1, labels)
+    mean = (p * worth).sum(1, keepdim=True) + own
+    if voxels is not None:
+        weight = kept.slope * voxels
+        mean, own = mean - weight, own - weight
+    gradient = (worth - mean).mul_(p).scatter_add_(1, labels, own)
+    # the likeliest class's own difference cancels where p is near 1; the others' sum does not
+    likeliest = p.argmax(1, keepdim=True)
+    gradient.scatter_(1, likeliest, 0)
+    return gradient.scatter_(1, likeliest, -gradient.sum(1, keepdim=True))

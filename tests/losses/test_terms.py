@@ -64,17 +64,22 @@ def test_hard_cap_has_no_gradient_once_reached(penalty, gradient):
     assert penalty.grad.item() == gradient
 
 
-@pytest.mark.parametrize("term", [terms.FOCAL, terms.CROSS_ENTROPY], ids=["focal", "cross-entropy"])
-def test_slope_is_the_derivative_by_the_cross_entropy(term):
+def test_slope_of_the_focal_term_is_its_derivative_by_the_cross_entropy():
     entropy = torch.linspace(0.01, 9, 50, dtype=torch.float64)
     step = 1e-6
 
     def value(e: torch.Tensor) -> torch.Tensor:
-        return term.value_and_slope(-torch.expm1(-e), e.clone())[0]
+        return terms.focal(-torch.expm1(-e), e.clone())[0]
 
-    slope = term.value_and_slope(-torch.expm1(-entropy), entropy.clone())[1]
+    slope = terms.focal(-torch.expm1(-entropy), entropy.clone())[1]
     numeric = (value(entropy + step) - value(entropy - step)) / (2 * step)
-    torch.testing.assert_close(torch.ones_like(entropy) if slope is None else slope, numeric, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(slope, numeric, rtol=1e-6, atol=1e-8)
+
+
+def test_entropy_is_exact_where_the_probability_is_tiny():
+    wrong = torch.logspace(-30, -0.001, 3000)
+    expected = -torch.log1p(-wrong.double())
+    torch.testing.assert_close(terms.entropy_of(wrong).double(), expected, rtol=3e-5, atol=0)
 
 
 @pytest.mark.parametrize(
