@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="voxel size along z, y, x in mm (default: 146 224 224 mm over the shape, 2 2 2 for ISLES's)",
     )
     parser.add_argument("--processes", type=int, default=min(8, os.cpu_count() or 1), metavar="P", help="cases at once")
-    parser.add_argument("--overwrite", action="store_true", help="replace the folder if it exists")
+    parser.add_argument("--overwrite", action="store_true", help="replace an older phantom in the folder")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -49,9 +49,12 @@ def run(args: argparse.Namespace) -> None:
             overwrite=args.overwrite,
         )
     except FileExistsError:
-        raise UserError(
-            f"{args.output} exists and is not empty: give another -o, or --overwrite to replace it"
-        ) from None
+        remedy = (
+            "--overwrite replaces a phantom alone, give another -o"
+            if args.overwrite
+            else "give another -o, or --overwrite"
+        )
+        raise UserError(f"{args.output} exists and is not empty: {remedy}") from None
     except ValueError as error:
         raise UserError(str(error)) from error
     print(f"{args.cases} cases in {args.output} (truth: lesions.csv, phantom.json)")

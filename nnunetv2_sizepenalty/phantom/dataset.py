@@ -63,8 +63,10 @@ def write_dataset(
     arguments give the same bytes, whatever the number of processes. Shape, spacing and errors as in `generate_case`.
 
     Raises:
-        FileExistsError: `folder` holds something and `overwrite` is off; nothing was written.
+        FileExistsError: `folder` holds something, and `overwrite` is off or it's no phantom; nothing was written.
     """
+    # What is replaced is deleted, so a mistyped folder must not be.
+    overwrite = overwrite and (Path(folder) / "phantom.json").is_file()
     grid = Grid.centred(shape, spacing_mm)
     indices = range(first_case, first_case + cases)
     with atomic_folder(folder, overwrite=overwrite) as temporary:

@@ -1,5 +1,6 @@
-"""Every knob of the phantom, in one place. Lengths in mm, ADC in 1e-3 mm^2/s, volumes in mL, b in 1e3 s/mm^2.
+"""Every knob of the phantom but the template brain's geometry (`anatomy`), in one place.
 
+Lengths in mm, ADC in 1e-3 mm^2/s, volumes in mL, b in 1e3 s/mm^2.
 A pair (low, high) is a uniform range over cases or lesions, a pair named mean_sd a normal distribution.
 """
 

@@ -119,17 +119,23 @@ def test_bad_input_is_one_line_and_writes_nothing(arguments, words, tmp_path, ca
     assert not any(tmp_path.iterdir())
 
 
-def test_a_folder_in_use_is_kept_unless_overwritten(tmp_path, capfd):
+def test_a_folder_in_use_is_kept(tmp_path, capfd):
     folder = tmp_path / "used"
     folder.mkdir()
     (folder / "mine.txt").write_text("keep")
-    arguments = ["phantom", "-o", str(folder), "--cases", "1", *SMALL]
-    assert main(arguments) == 2
-    error = capfd.readouterr().err
-    assert "--overwrite" in error
-    assert error.count("\n") == 1
+    for overwrite in ([], ["--overwrite"]):
+        assert main(["phantom", "-o", str(folder), "--cases", "1", *SMALL, *overwrite]) == 2
+        error = capfd.readouterr().err
+        assert error.count("\n") == 1
+        assert "--overwrite" in error
     assert [p.name for p in folder.iterdir()] == ["mine.txt"]
-    assert main([*arguments, "--overwrite"]) == 0
-    assert not (folder / "mine.txt").exists()
-    assert (folder / "lesions.csv").exists()
-    assert [p.name for p in tmp_path.iterdir()] == ["used"]
+
+
+def test_overwrite_replaces_an_older_phantom_whole(tmp_path, capfd):
+    arguments = ["phantom", "-o", str(tmp_path / "old"), "--processes", "1", *SMALL]
+    assert main([*arguments, "--cases", "2"]) == 0
+    assert main([*arguments, "--cases", "1"]) == 2
+    assert case_files(case_name(2))["adc"] in digests(tmp_path / "old")
+    assert main([*arguments, "--cases", "1", "--overwrite"]) == 0
+    assert case_files(case_name(2))["adc"] not in digests(tmp_path / "old")
+    assert [p.name for p in tmp_path.iterdir()] == ["old"]
