@@ -11,6 +11,11 @@ from pathlib import Path
 from nnunetv2_sizepenalty.demo.small_plan import shrink_plan
 
 SCRIPTS = sysconfig.get_path("scripts")
+# tests run two at a time, and two spinning threads on one core are ten times slower than one
+ONE_THREAD = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    "PYTHONPATH": str(Path(__file__).with_name("one_thread")),
+}
 FOLDERS = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 
 
@@ -33,8 +38,7 @@ class Workspace:
         return {
             **os.environ,
             **{name: str(self.folder / name) for name in FOLDERS},
-            **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-            "PYTHONPATH": str(Path(__file__).with_name("one_thread")),
+            **ONE_THREAD,
             "nnUNet_n_proc_DA": "0",
             "nnUNet_def_n_proc": "1",
         }

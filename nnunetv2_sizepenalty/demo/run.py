@@ -17,9 +17,10 @@ DATASET_ID = "999"
 DATASET = "Dataset999_Phantom"
 PLANS = "nnUNetDemoPlans"
 # Key in demo.json -> the trainer, shortened to what a CPU does in minutes: about the same number of steps for both.
-TRAINERS = {"nnUNetTrainerDTS": "nnUNetTrainerDTS_12epochs_seed0", "nnUNetTrainer": "nnUNetTrainer_5epochs"}
+TRAINERS = {"nnUNetTrainerDTS": "nnUNetTrainerDTS_7epochs_seed0", "nnUNetTrainer": "nnUNetTrainer_1epoch"}
+# thick slices, as in the thesis's own cohort
 TRAINING_CASES, TEST_CASES = 20, 8
-SHAPE, SPACING_MM = ("48", "64", "64"), ("3", "3", "3")
+SHAPE, SPACING_MM = ("25", "64", "64"), ("6", "3", "3")
 
 
 class Demo:
@@ -112,7 +113,7 @@ class Demo:
             f"predict_{trainer}",
             *("nnUNetv2_predict", "-i", self.folder / "test_images", "-o", self.folder / "predictions" / key),
             *("-d", DATASET_ID, "-c", "3d_fullres", "-tr", trainer, "-p", PLANS, "-f", "0", "-device", "cpu"),
-            *("-npp", "1", "-nps", "1"),
+            *("-npp", "1", "-nps", "1", "--disable_tta"),
         )
 
     def _score(self) -> dict:

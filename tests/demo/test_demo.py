@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from nnunet_commands import script
+from nnunet_commands import ONE_THREAD, script
 
 pytestmark = pytest.mark.integration
 
@@ -16,7 +16,10 @@ def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "out"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("nnUNet_")}
     done = subprocess.run(
-        [script("nnUNetv2_sizepenalty"), "demo", "-o", folder], capture_output=True, text=True, env=environment
+        [script("nnUNetv2_sizepenalty"), "demo", "-o", folder],
+        capture_output=True,
+        text=True,
+        env=environment | ONE_THREAD,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return folder, done.stdout
