@@ -33,7 +33,7 @@ def evaluate_folder(
     only_predicted: bool = False,
     processes: int = 1,
 ) -> Evaluation:
-    """Pairs the masks of two folders by name and computes every table (EVALUATION of the docs holds the definitions).
+    """Pairs the masks of two folders by name and computes every table (docs/evaluation.md holds the definitions).
 
     Args:
         reference_folder, prediction_folder: masks of one ending each; files that are no masks are passed over.

@@ -192,3 +192,17 @@ def test_missing_probabilities_and_unknown_labels(folders):
 def test_another_folder_is_no_froc(tmp_path):
     with pytest.raises(UserError, match="not an output of"):
         read_froc(tmp_path)
+
+
+def test_one_slice_is_scored_in_2d(tmp_path):
+    # Two pixels that touch by a corner are one lesion in 2D; nnU-Net stores a slice's probabilities as (c, 1, y, x).
+    probability = np.zeros((1, 6, 6), dtype=np.float32)
+    probability[0, 1, 1] = probability[0, 2, 2] = 0.9
+    for name in ("ref", "prob"):
+        (tmp_path / name).mkdir()
+    sitk.WriteImage(sitk.GetImageFromArray((probability > 0).astype(np.uint8)), tmp_path / "ref" / "a.nii.gz")
+    np.savez(tmp_path / "prob" / "a.npz", probabilities=np.stack([1 - probability, probability]))
+    froc = evaluate_probabilities(tmp_path / "ref", tmp_path / "prob")
+    row = cases_at(froc, "foreground", 0.5).iloc[0]
+    assert (row["n_reference"], row["n_prediction"], row["dice"]) == (1, 1, 1)
+    assert froc.summary["labels"]["foreground"]["lesion_average_precision"] == pytest.approx(1)
