@@ -22,6 +22,7 @@ SUBCOMMANDS: dict[str, str] = {
     "evaluate": "scores per case, per lesion and by size, with a report",
     "froc": "detection at every threshold by size, and calibration, from saved probabilities",
     "compare": "models on the same cases: differences, what they are worth, and when nothing can be told",
+    "plot-loss": "how the size penalty behaves for a tau and a cap, as a figure",
     "trainers": "every trainer name, letter and modifier, and what it means",
     "doctor": "what nnU-Net sees: versions, devices, folders, trainers",
     "path": "the export line for those who switch .pth files off",

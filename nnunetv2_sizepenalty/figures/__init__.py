@@ -1,0 +1,1 @@
+"""Figures that explain a formula of the package; what they show is computed by the formula's own code."""
