@@ -173,6 +173,7 @@ def test_half_precision_autocast_trains(arch_kwargs, build):
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.requires_grad)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("deep_supervision", [False, True])
 def test_compiles_without_graph_breaks(arch_kwargs, build, deep_supervision):
     torch._dynamo.reset()

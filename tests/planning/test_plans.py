@@ -8,6 +8,7 @@ from nnunetv2_sizepenalty.cli.main import main
 from nnunetv2_sizepenalty.planning.memory import CUDA_RESERVE, GIB
 from nnunetv2_sizepenalty.planning.planner import PLANS_NAME, Request, plan_memory
 from nnunetv2_sizepenalty.planning.plans import plan_dataset
+from nnunetv2_sizepenalty.planning.shared_data import share_preprocessed_data
 from nnunetv2_sizepenalty.planning.topology import Topology
 
 NAME = "Dataset123_Stroke"
@@ -142,8 +143,7 @@ def bytes_needed(configuration, n_channels=3):
     return memory.at(configuration.batch_size) + CUDA_RESERVE, memory
 
 
-@pytest.mark.parametrize("target", [4, 11])
-@pytest.mark.parametrize("images", [CLINICAL, ISLES], ids=["clinical", "ISLES"])
+@pytest.mark.parametrize(("images", "target"), [(CLINICAL, 4), (ISLES, 11)], ids=["clinical", "ISLES"])
 def test_auto_fills_the_target_and_stays_below(dataset, images, target):
     folder = dataset(*images)
     plan_dataset("123", gpu_memory_gb=target)
@@ -201,18 +201,41 @@ def test_preprocessed_data_of_nnunet_are_shared_where_they_would_be_the_same(dat
     assert planned(folder, "2d").data_identifier == "nnUNetPlans_2d"
 
 
-@pytest.mark.parametrize("change", ["spacing", "normalization_schemes", "transpose_forward"])
-def test_data_that_would_differ_are_not_shared(dataset, change):
-    from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
+@pytest.mark.parametrize(
+    ("change", "shared"),
+    [
+        ({}, True),
+        ({"patch_size": [8, 8, 8]}, True),
+        ({"spacing": [3.0, 1.0, 1.0]}, False),
+        ({"normalization_schemes": ["ZScoreNormalization"]}, False),
+        ({"resampling_fn_data_kwargs": {"order": 1}}, False),
+    ],
+)
+def test_only_data_that_would_be_the_same_are_shared(change, shared):
+    configuration = {
+        "data_identifier": "ours",
+        "spacing": [6.0, 1.0, 1.0],
+        "normalization_schemes": ["NoNormalization"],
+        "resampling_fn_data_kwargs": {"order": 3},
+        "patch_size": [4, 4, 4],
+    }
+    axes = {"transpose_forward": [0, 1, 2], "image_reader_writer": "SimpleITKIO"}
+    plans = {"configurations": {"3d_fullres": dict(configuration)}, **axes}
+    stock = {"configurations": {"3d_fullres": {**configuration, "data_identifier": "theirs", **change}}, **axes}
+    share_preprocessed_data(plans, stock)
+    assert plans["configurations"]["3d_fullres"]["data_identifier"] == ("theirs" if shared else "ours")
 
-    folder = dataset(*CLINICAL)
-    ExperimentPlanner(NAME).plan_experiment()
-    file = folder / "nnUNetPlans.json"
-    plans = json.loads(file.read_text())
-    (plans if change == "transpose_forward" else plans["configurations"]["3d_fullres"])[change] = [0, 2, 1]
-    file.write_text(json.dumps(plans))
-    plan_dataset("123", request=Request(preset="proprietary"))
-    assert planned(folder).data_identifier == f"{PLANS_NAME}_3d_fullres"
+
+def test_data_in_another_axis_order_are_not_shared():
+    configuration = {"data_identifier": "ours", "spacing": [6.0, 1.0, 1.0]}
+    plans = {"configurations": {"2d": dict(configuration)}, "transpose_forward": [0, 1, 2], "image_reader_writer": "A"}
+    stock = {
+        "configurations": {"2d": {**configuration, "data_identifier": "theirs"}},
+        "transpose_forward": [2, 0, 1],
+        "image_reader_writer": "A",
+    }
+    share_preprocessed_data(plans, stock)
+    assert plans["configurations"]["2d"]["data_identifier"] == "ours"
 
 
 def test_nnunets_own_plan_is_left_alone(dataset):
