@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -58,19 +59,19 @@ def shrink_network(workspace: Workspace, dataset: str) -> dict:
     return configuration
 
 
-def plan_train_predict(workspace: Workspace, dataset: str, *request) -> tuple[dict, Path]:
-    """Returns the plan's configuration and the folder of masks of the training images."""
+def plan_train_predict(workspace: Workspace, dataset: str, *request, fold: str, images: Path) -> tuple[dict, Path]:
+    """Returns the plan's configuration and the folder of masks of `images`."""
     number = int(dataset[7:10])
     workspace.run("nnUNetv2_sizepenalty", "plan", "-d", number, "--processes", 2, *request)
     configuration = shrink_network(workspace, dataset)
     common = ("-d", number, "-c", CONFIGURATION)
     workspace.run("nnUNetv2_preprocess", *common, "-plans_name", PLANS_NAME, "-np", 2)
     model = ("-tr", TRAINER, "-p", PLANS_NAME, "-device", "cpu")
-    workspace.run("nnUNetv2_train", number, CONFIGURATION, "all", *model)
-    raw, masks = workspace.folder / "nnUNet_raw" / dataset, workspace.folder / "masks"
+    workspace.run("nnUNetv2_train", number, CONFIGURATION, fold, *model)
+    masks = workspace.folder / "masks"
     workspace.run(
         "nnUNetv2_predict",
-        *("-i", raw / "imagesTr", "-o", masks, *common, "-f", "all", *model),
+        *("-i", images, "-o", masks, *common, "-f", fold, *model),
         *("-npp", 1, "-nps", 1, "--disable_tta", "-step_size", 1),
     )
     return configuration, masks
@@ -97,11 +98,12 @@ def test_phantoms_of_clinical_shapes(tmp_path, monkeypatch, name):
     )
     workspace.run("nnUNetv2_sizepenalty", "convert", "isles22", tmp_path / "phantom", "-d", 501, "-n", "Shape")
     dataset = "Dataset501_Shape"
-    configuration, masks = plan_train_predict(workspace, dataset, *request)
+    images = workspace.folder / "nnUNet_raw" / dataset / "imagesTr"
+    configuration, masks = plan_train_predict(workspace, dataset, *request, fold="all", images=images)
     assert configuration["patch_size"] == patch
     strides = torch.tensor(configuration["architecture"]["arch_kwargs"]["strides"])
     assert strides.prod(dim=0).tolist() == divisor
-    assert_masks_are_on_the_images_grid(masks, workspace.folder / "nnUNet_raw" / dataset / "imagesTr")
+    assert_masks_are_on_the_images_grid(masks, images)
     if shape[0] < patch[0]:
         check_padding(workspace, monkeypatch, dataset, shape[0])
 
@@ -144,6 +146,10 @@ def test_real_neonatal_adc_as_it_is(tmp_path):
     with zipfile.ZipFile(Path(REAL_DATA) / "bonbid_hie" / "Dataset006_BONBIDHIE.zip") as file:
         file.extractall(raw)
     dataset = "Dataset006_BONBIDHIE"
-    configuration, masks = plan_train_predict(workspace, dataset, "--gpu-memory-gb", 4)
+    images = tmp_path / "images"
+    images.mkdir()
+    for path in sorted((raw / dataset / "imagesTr").iterdir())[:3]:
+        shutil.copy(path, images)
+    configuration, masks = plan_train_predict(workspace, dataset, "--gpu-memory-gb", 4, fold="0", images=images)
     assert configuration["patch_size"] == [24, 80, 64]
-    assert_masks_are_on_the_images_grid(masks, raw / dataset / "imagesTr")
+    assert_masks_are_on_the_images_grid(masks, images)
