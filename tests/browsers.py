@@ -35,7 +35,8 @@ def open_page(
         executable_path=chromium, args=["--no-sandbox", *(SOFTWARE_WEBGL if webgl else NO_WEBGL)]
     )
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
-    page.set_default_timeout(60_000)
+    # Generous: WebGL in software on a busy machine takes its time.
+    page.set_default_timeout(300_000)
     tab = Tab(page)
     page.on("console", lambda m: tab.complaints.append(m.text) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: tab.complaints.append(str(error)))
