@@ -36,8 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--predict", action="store_true", help="predict the validation cases; nothing but counts is written"
     )
-    parser.add_argument(
-        "--step-size", type=float, metavar="S", help="of --predict's sliding window: 0.5 (nnU-Net's) or 0.25 (thesis's)"
+    steps = parser.add_mutually_exclusive_group()
+    steps.add_argument(
+        "--step-size", type=float, metavar="S", help="of --predict's sliding window, default: 0.5 for every trainer"
+    )
+    steps.add_argument(
+        "--thesis-overlap", action="store_true", help="the thesis's step: 0.25 where S is in the combination, else 0.5"
     )
     parser.add_argument(
         "-device", choices=("cuda", "cpu", "mps"), help="of --predict, default: cuda where there is one"
@@ -59,13 +63,15 @@ def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.errors import UserError
     from nnunetv2_sizepenalty.operating_point import ModelFolder, Objective, Prediction, choose_operating_point
     from nnunetv2_sizepenalty.operating_point.terminal import print_report
+    from nnunetv2_sizepenalty.trainers.names import step_size
 
-    if args.step_size is not None and not args.predict:
-        raise UserError("--step-size belongs to --predict: nnU-Net's own validation has step 0.5")
+    if (args.step_size is not None or args.thesis_overlap) and not args.predict:
+        raise UserError("--step-size and --thesis-overlap belong to --predict: nnU-Net's own validation has step 0.5")
     prediction = None
     if args.predict:
         device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        prediction = Prediction(args.chk, args.step_size or 0.5, device)
+        trainer = args.results_folder.resolve().name.split("__")[0]
+        prediction = Prediction(args.chk, args.step_size or step_size(trainer, args.thesis_overlap), device)
     output = args.output or args.results_folder / "operating_point"
     with failures_of(output):
         report = choose_operating_point(

@@ -3,7 +3,7 @@
 import pytest
 
 from nnunetv2_sizepenalty.losses import COMBINATIONS
-from nnunetv2_sizepenalty.trainers.names import MODIFIERS, PREFIX, parse
+from nnunetv2_sizepenalty.trainers.names import MODIFIERS, PREFIX, parse, step_size
 
 
 @pytest.mark.parametrize("combination", COMBINATIONS)
@@ -66,3 +66,12 @@ def test_the_example_of_each_modifier_is_valid(modifier):
 )
 def test_other_spellings_are_no_names(name):
     assert parse(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "thesis"),
+    [("nnUNetTrainerDTS_tau300", 0.25), ("nnUNetTrainerS", 0.25), ("nnUNetTrainerDTF", 0.5), ("nnUNetTrainer", 0.5)],
+)
+def test_step_size_is_one_for_all_unless_the_thesiss_is_asked_for(name, thesis):
+    assert step_size(name) == 0.5
+    assert step_size(name, thesis_overlap=True) == thesis
