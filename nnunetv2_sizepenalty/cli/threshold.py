@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.trainers.names import step_size
 
     if (args.step_size is not None or args.thesis_overlap) and not args.predict:
-        raise UserError("--step-size and --thesis-overlap belong to --predict: nnU-Net's own validation has step 0.5")
+        raise UserError("--step-size or --thesis-overlap belongs to --predict: nnU-Net's own validation has step 0.5")
     prediction = None
     if args.predict:
         device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
