@@ -11,8 +11,8 @@ from nnunetv2_sizepenalty.lesions import SizeBins, voxels_to_ml
 
 NEIGHBOURHOOD_MM = 10.0
 RELIABILITY_BINS = 20
-# Steps of the pooled precision-recall curve, even in the logit; float32 probabilities end within +-17.
-_CURVE_EDGES = np.linspace(-17, 17, 2041)
+# Steps of the pooled precision-recall curve, 60 a unit of the logit; float32 probabilities below 1 end at 17.
+_CURVE_END, _CURVE_STEPS = 17.0, 2040
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ def count_calibration(
 
     p, y = (probability.ravel(), reference.ravel()) if valid is None else (probability[valid], reference[valid])
     with np.errstate(divide="ignore"):
-        step = np.digitize(np.log(p) - np.log1p(-p), _CURVE_EDGES)
-    steps = len(_CURVE_EDGES) + 1
-    every, positives = np.bincount(step, minlength=steps), np.bincount(step[y], minlength=steps)
+        share = (np.log(p) - np.log1p(-p) + _CURVE_END) / (2 * _CURVE_END)
+    step = (np.clip(share, 0, 1) * (_CURVE_STEPS - 1)).astype(np.int32)
+    every, positives = (np.bincount(steps, minlength=_CURVE_STEPS) for steps in (step, step[y]))
     return CalibrationCounts(
         near_voxels=np.bincount(near_bin, minlength=RELIABILITY_BINS),
         near_probability=np.bincount(near_bin, weights=p_near, minlength=RELIABILITY_BINS),

@@ -13,7 +13,7 @@ from nnunetv2_sizepenalty.atomic import atomic_folder
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.operating_point.cut import cut_probabilities
 from nnunetv2_sizepenalty.operating_point.labels import Heads, read_heads
-from nnunetv2_sizepenalty.operating_point.model_folder import read_json
+from nnunetv2_sizepenalty.operating_point.model_folder import read_json, spacing_of
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, Cut, OperatingPoint
 from nnunetv2_sizepenalty.operating_point.probabilities import read_probabilities
 from nnunetv2_sizepenalty.parallel import map_cases
@@ -76,7 +76,7 @@ def _apply(task: _Task, folder: Path, file: Path) -> None:
         probabilities,
         task.heads,
         task.cuts,
-        spacing_mm=properties["spacing"],
+        spacing_mm=spacing_of(properties),
         unit=task.unit,
         connectivity=task.connectivity,
     )

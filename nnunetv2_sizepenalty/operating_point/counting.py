@@ -21,7 +21,7 @@ from nnunetv2_sizepenalty.evaluation.calibration import CalibrationCounts, count
 from nnunetv2_sizepenalty.operating_point.candidates import Candidates
 from nnunetv2_sizepenalty.operating_point.counts import CaseCounts, count_candidates
 from nnunetv2_sizepenalty.operating_point.labels import Target
-from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder
+from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder, spacing_of
 from nnunetv2_sizepenalty.operating_point.probabilities import (
     FoldPredictor,
     Prediction,
@@ -150,7 +150,7 @@ def _count(job: Job, probabilities: Callable[[tuple[int, ...]], np.ndarray]) -> 
     predicted = probabilities((job.model.heads.n_channels, *segmentation.shape))
     ignore = job.model.heads.ignore_label
     valid = None if ignore is None else segmentation != ignore
-    spacing = properties["spacing"]
+    spacing = spacing_of(properties)
     arrays: dict[str, np.ndarray] = {}
     for number, target in enumerate(job.targets):
         probability, reference = predicted[target.channel], target.mask(segmentation)

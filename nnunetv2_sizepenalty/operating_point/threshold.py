@@ -66,10 +66,9 @@ def choose_operating_point(
         for case, origin in _origins(model, fold, prediction).items()
         for store in [output / COUNTS / f"fold_{fold}" / f"{case}.npz"]
     ]
+    report = header(model, folds, jobs, candidates, objective, prediction, checkpoint)
     _check_writable(output)
     counted = count_jobs(jobs, processes)
-
-    report = header(model, folds, jobs, candidates, objective, prediction, checkpoint)
     for target in targets:
         report["classes"][target.name] = _choose_class(
             counted[target.name], target.values, candidates, objective, with_cross_fit

@@ -44,6 +44,7 @@ def nnunet(monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", [command, *map(str, arguments)])
         (script,) = entry_points(group="console_scripts", name=command)
         script.load()()
+        torch.set_num_threads(1)  # it takes all there are
         capsys.readouterr()
 
     return run
@@ -376,7 +377,9 @@ def test_what_cannot_be_baked_or_applied_is_one_line_and_exit_code_2(folders, co
     regions = folders / "nnUNet_results" / REGION_MODEL
     (copied / "fold_1" / "checkpoint_final.pth").write_bytes(b"nothing")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
     cases = {
+        "file/x can't be written": [*bake, tmp_path / "file" / "x"],
         "is baked already": again,
         "once exists: name a new folder": [*bake, tmp_path / "once"],
         "was chosen for labels": ["bake", regions, *bake[2:], tmp_path / "twice"],

@@ -2,12 +2,16 @@
 
 import itertools
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from operating_point_data import NESTED, softmax_of
 from scipy import ndimage
+from skimage import io
 
 from nnunetv2_sizepenalty.cli.main import main
 from nnunetv2_sizepenalty.evaluation.records import from_json, to_json
@@ -151,6 +155,29 @@ def test_each_region_gets_its_own_threshold(write_model, phantom_predictions, tm
     assert to_json(only["classes"]) == to_json({"core": core})
 
 
+def test_a_2d_image_is_measured_in_areas(write_model, tmp_path):
+    """nnU-Net's reader says 999 mm between the slices of an image that has one."""
+    reference, probability = np.zeros((1, 16, 16), np.uint8), np.full((1, 16, 16), 0.1, np.float32)
+    reference[0, 2:6, 2:6] = 1
+    probability[reference > 0] = 0.9
+    probability[0, 10, 10:13] = 0.9
+    model = write_model({"0": {"case": (reference, softmax_of(probability))}})
+    io.imsave(model.references / "case.png", reference[0], check_contrast=False)
+    for name, key, value in (
+        ("plans.json", "image_reader_writer", "NaturalImage2DIO"),
+        ("dataset.json", "file_ending", ".png"),
+    ):
+        content = json.loads((model.path / name).read_text())
+        (model.path / name).write_text(json.dumps({**content, key: value}))
+    summary = {"metric_per_case": [{"prediction_file": "case.png"}]}
+    (model.path / "fold_0" / "validation" / "summary.json").write_text(json.dumps(summary))
+    model = type(model)(model.path, model.references)
+    report = choose_operating_point(model, tmp_path / "out", candidates=Candidates((0.5,), (4, 40), "mm3"))
+    choice = report["classes"]["lesion"]["ensemble"]
+    assert (choice["min_size"], choice["score"]) == (4, 1)
+    assert report["classes"]["lesion"]["calibration"]["volume_ratios"][1]["reference_ml"] == pytest.approx(0.016)
+
+
 def test_the_terminal_shows_the_choice_its_worth_and_the_edge(two_folds, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = [
@@ -279,3 +306,20 @@ def test_an_output_below_a_file_is_one_line_and_exit_code_2(small_folds, tmp_pat
     arguments = [str(small_folds.path), "-o", str(tmp_path / "file" / "out"), "-ref", str(small_folds.references)]
     assert main(["threshold", *arguments, "-np", "1"]) == 2
     assert "can't be written" in capsys.readouterr().err
+
+
+@pytest.mark.integration
+def test_a_read_only_results_folder_is_one_line_and_exit_code_2(small_folds):
+    """In a process of its own, which gives up the superuser's right to write everywhere."""
+    command = [sys.executable, "-m", "nnunetv2_sizepenalty.cli.main", "threshold", small_folds.path]
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("runs as root without setpriv: nothing is read-only")
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    small_folds.path.chmod(0o555)
+    done = subprocess.run([*command, "-ref", small_folds.references, "-np", "1"], capture_output=True, text=True)
+    small_folds.path.chmod(0o755)
+    assert done.returncode == 2
+    assert "operating_point can't be written (Permission denied" in done.stderr
+    assert done.stderr.strip().count("\n") == 0
+    assert not (small_folds.path / "operating_point").exists()
