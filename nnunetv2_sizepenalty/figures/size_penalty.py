@@ -120,7 +120,7 @@ def _references(term: SizeTerm) -> Iterator[tuple[Tensor, tuple[float, ...]]]:
 def _ratios(term: SizeTerm) -> Tensor:
     """V_p / V_g on a logarithmic axis that reaches past the cap of every reference volume."""
     smallest_weight = min(float(size_weight(reference, term.tau)) for reference, _ in _references(term))
-    return torch.logspace(-2, float(torch.tensor(1 + term.cap / smallest_weight).log10()) + 0.4, 1000).double()
+    return torch.logspace(-2, float(torch.tensor(1 + term.cap / smallest_weight).log10()) + 0.4, 400).double()
 
 
 def _slope(penalty: Tensor, predicted: Tensor) -> Tensor:

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 # for each thread: a few float32 tensors of this many voxels stay near its core, where a pass costs half
-TILE_VOXELS = 131072
+TILE_VOXELS = 2**17
+# bounds the memory of what lies between input and result
+ACCELERATOR_TILE_VOXELS = 2**22
 # up to this probability p of foreground, rounding leaves 1 - p and log(1 - p) good to 3e-5 in float32
 CONFIDENT = 0.998
 # the logit of an ignored voxel: its p, derivative and cross-entropy are exactly 0, in float16 too
@@ -22,10 +24,12 @@ def as_rows(tensor: Tensor) -> Tensor:
     return tensor.reshape(-1, tensor.shape[-1])
 
 
-def tiles(rows: int, voxels_of_row: int) -> Iterator[slice]:
-    """Slices of consecutive rows, in pieces that suit the cache."""
-    step = max(1, TILE_VOXELS * torch.get_num_threads() // max(1, voxels_of_row))
-    for start in range(0, rows, step):
+def tiles(rows: Tensor, dim: int = 0) -> Iterator[slice]:
+    """Slices of consecutive rows along `dim`, each of a size that suits the device."""
+    at_once = TILE_VOXELS * torch.get_num_threads() if rows.device.type == "cpu" else ACCELERATOR_TILE_VOXELS
+    count = rows.shape[dim]
+    step = max(1, at_once * count // max(1, rows.numel()))
+    for start in range(0, count, step):
         yield slice(start, start + step)
 
 

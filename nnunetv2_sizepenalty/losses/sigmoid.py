@@ -70,9 +70,12 @@ class SigmoidSums(torch.autograd.Function):
             _, kept = _look(*_rows(logits, reference, ignored, ctx.margin), ctx.term)
         rows_of_pair = (logits.numel() >> ctx.margin) // logits.shape[-1] // predicted.numel()
         of_row = torch.stack([predicted, overlap]).reshape(2, -1, 1).expand(-1, -1, rows_of_pair).reshape(2, -1, 1)
-        gradient = kept.volume * (rows.take(of_row[0], kept.hard) + kept.foreground * rows.take(of_row[1], kept.hard))
+        # in place where memory is at stake, since on an accelerator these are all rows
+        gradient = kept.volume.mul_(
+            (kept.foreground * rows.take(of_row[1], kept.hard)).add_(rows.take(of_row[0], kept.hard))
+        )
         if voxels is not None:
-            gradient += kept.voxels * voxels
+            gradient += kept.voxels.mul_(voxels)
         if kept.background is not None:
             hard, gradient = gradient, kept.background
             _finish_background(gradient, kept.x, predicted, of_row[0], voxels, ctx.term)
@@ -99,10 +102,17 @@ def _look(x: Tensor, y: Tensor, term: VoxelTerm | None) -> tuple[Tensor, _Kept]:
     if rows.are_cheap_to_find(x):
         background, peak = _look_at_background(x, term, sums)
         hard = rows.find_hard(y, peak)
-    foreground = (rows.take(y, hard) > 0).to(sums.dtype)
-    exact, volume, voxels = _look_exactly(rows.take(x, hard).to(sums.dtype), foreground, term)
+    hard_x, foreground = rows.take(x, hard), rows.take(y, hard) > 0
+    exact = sums.new_empty((len(hard_x), 4))
+    volume = sums.new_empty(hard_x.shape)
+    voxels = torch.empty_like(volume) if term else None
+    for tile in rows.tiles(hard_x):
+        parts = _look_exactly(hard_x[tile].to(sums.dtype), foreground[tile].to(sums.dtype), term)
+        exact[tile], volume[tile] = parts[:2]
+        if term:
+            voxels[tile] = parts[2]
     rows.put(sums.T, hard, exact)
-    needs_x = term is not None and term.value_and_slope is not None
+    needs_x = background is not None and term is not None and term.value_and_slope is not None
     return sums, _Kept(background, x if needs_x else None, hard, volume, voxels, foreground)
 
 
@@ -110,7 +120,7 @@ def _look_at_background(x: Tensor, term: VoxelTerm | None, sums: Tensor) -> tupl
     """Fills `sums` as if all rows held background alone; returns `_Kept.background` and the highest p of each row."""
     background = x.new_empty(x.shape, dtype=sums.dtype)
     peak = torch.empty_like(sums[0])
-    for tile in rows.tiles(*x.shape):
+    for tile in rows.tiles(x):
         kept = background[tile]
         if term is None or term.value_and_slope is None:
             wrong = torch.sigmoid(x[tile].to(sums.dtype), out=kept)
@@ -144,7 +154,7 @@ def _finish_background(
         background.view(predicted.numel(), -1).mul_(predicted.reshape(-1, 1))
         return
     scale = voxels.item() * term.background
-    for tile in rows.tiles(*background.shape):
+    for tile in rows.tiles(background):
         kept = background[tile]
         if x is None:
             kept.mul_((1 - kept).mul_(of_row[tile]).add_(scale))

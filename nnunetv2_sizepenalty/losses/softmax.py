@@ -73,8 +73,13 @@ class SoftmaxSums(torch.autograd.Function):
         batch, classes, width = len(logits), logits.shape[1], logits.shape[-1]
         height = logits.numel() // (batch * classes * width)
         # what a unit of p_k is worth, by V_p and by TP; background is worth nothing
-        worth = pad(torch.stack([predicted, overlap]), (1, 0)).repeat_interleave(height, 1)
-        hard = _exact_gradient(kept, *(rows.take(w, kept.hard) for w in worth), voxels)
+        worths = pad(torch.stack([predicted, overlap]), (1, 0)).repeat_interleave(height, 1)
+        predicted_of_row, overlap_of_row = (rows.take(worth, kept.hard) for worth in worths)
+        hard = kept.p
+        for tile in rows.tiles(hard):
+            slope = None if voxels is None else kept.slope[tile] * voxels
+            labels = kept.labels[tile].long()
+            hard[tile] = _exact_gradient(hard[tile], labels, slope, predicted_of_row[tile], overlap_of_row[tile])
         if kept.background_p is None:
             gradient = hard.view(batch, height, classes, width).transpose(1, 2)
         else:
@@ -110,10 +115,17 @@ def _look(x: Tensor, labels: Tensor, term: VoxelTerm | None) -> tuple[Tensor, _K
         x = x.transpose(1, 2)[hard // height, hard % height]
     else:
         x = x.transpose(1, 2).flatten(0, 1)
-    labels = rows.take(labels, hard)[:, None].long()
-    exact, *of_hard = _look_exactly(x.to(dtype), labels, term)
+    labels = rows.take(labels, hard)[:, None]
+    exact = sums.new_empty((len(x), sums.shape[1]))
+    exact_p = sums.new_empty(x.shape)
+    exact_slope = sums.new_empty(labels.shape) if term else None
+    for tile in rows.tiles(x):
+        parts = _look_exactly(x[tile].to(dtype), labels[tile].long(), term)
+        exact[tile], exact_p[tile] = parts[:2]
+        if term:
+            exact_slope[tile] = parts[2]
     rows.put(sums, hard, exact)
-    return sums, _Kept(p, slope, hard, of_hard[0], labels, of_hard[1])
+    return sums, _Kept(p, slope, hard, exact_p, labels, exact_slope)
 
 
 def _look_at_background(x: Tensor, term: VoxelTerm | None, sums: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -124,7 +136,7 @@ def _look_at_background(x: Tensor, term: VoxelTerm | None, sums: Tensor) -> tupl
     slopes = p.new_empty((batch, height, width)) if term and term.value_and_slope else None
     peak = torch.empty_like(by_sample[..., 0])
     for sample in range(batch):
-        for tile in rows.tiles(height, classes * width):
+        for tile in rows.tiles(x[sample], 1):
             of_tile = torch.softmax(x[sample, :, tile].to(p.dtype), 0, out=p[sample, :, tile])[1:]
             wrong = of_tile.sum(0)
             by_sample[sample, tile, : classes - 1] = of_tile.sum(-1).T
@@ -142,10 +154,9 @@ def _finish_background(
     p: Tensor, slopes: Tensor | None, predicted: Tensor, voxels: Tensor | None, term: VoxelTerm | None
 ) -> None:
     """Turns p into the gradient, in place."""
-    batch, classes, height, width = p.shape
-    for sample in range(batch):
+    for sample in range(len(p)):
         worth = predicted[sample].view(-1, 1, 1)
-        for tile in rows.tiles(height, classes * width):
+        for tile in rows.tiles(p[sample], 1):
             foreground = p[sample, 1:, tile]
             gain = (foreground * worth).sum(0).neg_()
             if voxels is not None:
@@ -173,15 +184,13 @@ def _look_exactly(x: Tensor, labels: Tensor, term: VoxelTerm | None) -> tuple[Te
     return torch.cat([sums, (value * factor).sum(-1)], 1), p, slope
 
 
-def _exact_gradient(kept: _Kept, predicted: Tensor, overlap: Tensor, voxels: Tensor | None) -> Tensor:
-    """Gradient of the hard rows (n, K, W); `predicted` and `overlap` are worths of shape (n, K)."""
-    p, labels = kept.p, kept.labels
+def _exact_gradient(p: Tensor, labels: Tensor, slope: Tensor | None, predicted: Tensor, overlap: Tensor) -> Tensor:
+    """Gradient of hard rows (n, K, W), of which `predicted` and `overlap` are the worths (n, K)."""
     worth = predicted[..., None]
     own = overlap[..., None].expand_as(p).gather(1, labels) * p.gather(1, labels)
     mean = (p * worth).sum(1, keepdim=True) + own
-    if voxels is not None:
-        weight = kept.slope * voxels
-        mean, own = mean - weight, own - weight
+    if slope is not None:
+        mean, own = mean - slope, own - slope
     gradient = (worth - mean).mul_(p).scatter_add_(1, labels, own)
     # the likeliest class's own difference cancels where p is near 1; the others' sum does not
     likeliest = p.argmax(1, keepdim=True)
