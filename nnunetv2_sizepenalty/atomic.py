@@ -1,11 +1,20 @@
 """Files and folders that appear whole or not at all."""
 
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def _make_parent(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        # pathlib's word for a file in the parent's place, which is not that `path` exists
+        raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(path.parent)) from None
 
 
 @contextmanager
@@ -15,7 +24,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     The suffix is kept (writers choose the format by it), parents are made.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_parent(path)
     handle, name = tempfile.mkstemp(
         prefix=f".{path.name.split('.')[0]}-", suffix="".join(path.suffixes), dir=path.parent
     )
@@ -42,7 +51,7 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
     path = Path(path)
     if not overwrite and path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise FileExistsError(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_parent(path)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         yield temporary

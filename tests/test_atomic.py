@@ -49,3 +49,10 @@ def test_folder_in_use_is_kept_unless_overwritten(tmp_path):
         (temporary / "new").write_text("")
     assert names(folder) == ["new"]
     assert names(tmp_path) == ["dataset"]
+
+
+@pytest.mark.parametrize("atomic", [atomic_file, atomic_folder])
+def test_a_file_in_the_parents_place_is_named(tmp_path, atomic):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="file"), atomic(tmp_path / "file" / "x"):
+        pass

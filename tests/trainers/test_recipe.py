@@ -210,7 +210,7 @@ def test_nnunets_own_recipe_is_logged_too(make):
     logged = trainer.logger.local_logger.my_fantastic_logging
     assert {len(values) for values in logged.values()} == {1}
     assert logged["gradient_ratio"][0] > 0
-    assert logged["clipped"][0] in (0, 1)
+    assert any(logged["clipped"][0] == pytest.approx(steps / 3) for steps in range(4))
     assert math.isfinite(logged["val_terms/S"][0])
 
 
