@@ -35,7 +35,7 @@ FATES: dict[str, tuple[str, str, str]] = {
 
 # The masks over an image, which is grey whatever the page's theme: RGB by code, 1 reference alone, 2 prediction alone,
 # 3 both.
-MASK_COLOURS: dict[int, tuple[int, int, int]] = {1: (86, 180, 233), 2: (240, 165, 30), 3: (236, 236, 236)}
+MASK_COLOURS: dict[int, tuple[int, int, int]] = {1: (86, 180, 233), 2: (240, 165, 30), 3: (20, 178, 132)}
 
 FIGURE_WIDTH, FIGURE_HEIGHT = 640, 360
 

@@ -56,10 +56,10 @@ def test_slice_is_coloured_by_agreement():
     reference, prediction = np.zeros((1, 3, 5), bool), np.zeros((1, 3, 5), bool)
     reference[0, 1, 1:3] = prediction[0, 1, 2:4] = True
     scan = make_scan({"m": reference}, {"m": prediction}, np.zeros((1, 3, 5), np.float32), np.eye(4))
-    blue, white, ochre = draw_slice(scan, "m", 0)[1, 1:4].tolist()
+    blue, green, ochre = draw_slice(scan, "m", 0)[1, 1:4].tolist()
     assert blue[2] > blue[0]
     assert ochre[0] > ochre[2]
-    assert len(set(white)) == 1
+    assert green[1] > max(green[0], green[2])
 
 
 def test_side_by_side_of_real_masks(masks, tmp_path):
