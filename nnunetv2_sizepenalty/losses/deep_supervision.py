@@ -1,5 +1,6 @@
 """Deep supervision: a loss at every scale, each told how many voxels it has."""
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -22,8 +23,9 @@ class DeepSupervision(nn.Module):
 
     def __init__(self, loss: CompoundLoss, scale_weights: Sequence[float]):
         super().__init__()
-        if not any(scale_weights):
-            raise ValueError(f"at least one scale needs a weight that is not 0, got {list(scale_weights)}")
+        # nnU-Net's weights of a network with a single scale are 0 / 0
+        if not any(scale_weights) or not all(math.isfinite(weight) for weight in scale_weights):
+            raise ValueError(f"weights of scales must be finite and not all 0, got {list(scale_weights)}")
         self.loss = loss
         self.scale_weights = tuple(float(weight) for weight in scale_weights)
         self.last: Record | None = None

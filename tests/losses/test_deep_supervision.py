@@ -51,7 +51,7 @@ def test_last_is_the_finest_scale():
     assert loss.last.reference.tolist() == [[128.0], [8.0]]
 
 
-@pytest.mark.parametrize("weights", [(), (0.0, 0.0)])
+@pytest.mark.parametrize("weights", [(), (0.0, 0.0), (float("nan"),)])
 def test_a_scale_must_count(weights):
-    with pytest.raises(ValueError, match="at least one scale"):
+    with pytest.raises(ValueError, match="finite and not all 0"):
         DeepSupervision(build_loss("DTS", regions=True), weights)
