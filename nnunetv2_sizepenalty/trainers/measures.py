@@ -50,11 +50,12 @@ class Measures:
     @property
     def shares(self) -> dict[str, str]:
         """Key -> what it says, of the values between 0 and 1 (the ratio may exceed it)."""
-        shares = {"lesion_positive": "samples with a lesion", "clipped": "steps clipped"}
+        shares = {"lesion_positive": "samples with a lesion"}
         if "S" in self.letters:
             shares["saturated"] = "of these at the cap of S"
             if len(self.letters) > 1:
                 shares["gradient_ratio"] = "gradient of S / partners'"
+        shares["clipped"] = "steps clipped"
         return shares
 
     @property

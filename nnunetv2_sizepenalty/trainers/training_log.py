@@ -117,7 +117,9 @@ class TrainingLog:
             values["data_wait_s"] /= dist.get_world_size()
         for key, value in values.items():
             self.logger.log(key, value, self.current_epoch)
-        self.print_to_log_file("\n".join(self.measures.lines(values)))
+        rate = self.optimizer.param_groups[0]["lr"]
+        lines = [*self.measures.lines(values), f"Learning rate at the epoch's end: {rate:.3g}"]
+        self.print_to_log_file("\n".join(lines))
 
     def _of_all_processes(self, rows: list[np.ndarray]) -> list[np.ndarray]:
         if not self.is_ddp:
