@@ -1,8 +1,9 @@
 """The trainers that `nnUNetv2_train -tr` finds: `nnUNetTrainer<COMBINATION>[_<modifier>...]`.
 
 `names` is the grammar, `factory` makes the classes, `base` is what all of them share, `recipe` the thesis's
-recipe, `schedule` its learning rate, `checkpoints` what survives a killed job. Classes are made when asked for:
-`from nnunetv2_sizepenalty.trainers import nnUNetTrainerDTS_tau300` works.
+recipe, `patches` what its batches hold, `augmentation` what is done to them, `schedule` its learning rate,
+`training_log` what is said of it (`measures`, `progress`), `checkpoints` what survives a killed job. Classes are made
+when asked for: `from nnunetv2_sizepenalty.trainers import nnUNetTrainerDTS_tau300` works.
 """
 
 from __future__ import annotations
