@@ -8,7 +8,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nnunetv2_sizepenalty.demo.scores import Case, dice, missed_lesions
+from nnunetv2_sizepenalty.demo.scores import Case, metrics, missed_lesions
 from nnunetv2_sizepenalty.lesions import voxels_to_ml
 
 REFERENCE, PREDICTION, MISSED = "#56B4E9", "#E69F00", "#D55E00"
@@ -17,14 +17,14 @@ N_SLICES = 4
 
 def _slices(case: Case) -> np.ndarray:
     """The slices to show: those that hold most of what some trainer missed, then most lesion."""
-    missed = sum(missed_lesions(case.reference, prediction) for prediction in case.predictions.values())
+    missed = sum(missed_lesions(case, prediction) for prediction in case.predictions.values())
     weight = 1000 * missed.sum((1, 2)) + case.reference.sum((1, 2))
     return np.sort(np.argsort(weight, kind="stable")[-N_SLICES:])
 
 
 def _draw(axis, case: Case, prediction: np.ndarray, z: int) -> None:
     axis.imshow(case.dwi[z], cmap="gray", vmin=0, vmax=1, origin="lower")
-    missed = missed_lesions(case.reference, prediction)
+    missed = missed_lesions(case, prediction)
     for mask, colour, style in (
         (case.reference & ~missed, REFERENCE, "solid"),
         (prediction, PREDICTION, "dashed"),
@@ -59,7 +59,7 @@ def draw_overlays(cases: list[Case], folder: Path) -> None:
         for row, (trainer, prediction) in zip(axes, case.predictions.items(), strict=True):
             for axis, z in zip(row, _slices(case), strict=True):
                 _draw(axis, case, prediction, z)
-            row[0].set_ylabel(f"{trainer}\nDice {dice(case.reference, prediction):.2f}")
+            row[0].set_ylabel(f"{trainer}\nDice {metrics(case, prediction)['dice']:.2f}")
         for axis, z in zip(axes[0], _slices(case), strict=True):
             axis.set_title(f"slice {z}")
         volume = voxels_to_ml(int(case.reference.sum()), case.spacing_mm)

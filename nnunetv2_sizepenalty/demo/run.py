@@ -16,7 +16,7 @@ from nnunetv2_sizepenalty.errors import UserError
 DATASET_ID = "999"
 DATASET = "Dataset999_Phantom"
 PLANS = "nnUNetDemoPlans"
-# Key in demo.json -> the trainer, shortened to what a CPU does in minutes: about the same number of steps for both.
+# Key in demo.json -> the trainer, shortened to what a CPU does in minutes (560 steps and 250).
 TRAINERS = {"nnUNetTrainerDTS": "nnUNetTrainerDTS_7epochs_seed0", "nnUNetTrainer": "nnUNetTrainer_1epoch"}
 # thick slices, as in the thesis's own cohort
 TRAINING_CASES, TEST_CASES = 20, 8

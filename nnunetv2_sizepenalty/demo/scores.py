@@ -7,8 +7,13 @@ import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 
-from nnunetv2_sizepenalty.lesions import label_components, voxels_to_ml
+from nnunetv2_sizepenalty.evaluation.case import mask_metrics
+from nnunetv2_sizepenalty.evaluation.instances import find_instances
+from nnunetv2_sizepenalty.evaluation.matching import Pairing, pair_lesions
+from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.mismatch import CHANNELS
+
+RULES = Protocol(both_empty=1.0)
 
 
 @dataclass(frozen=True)
@@ -41,35 +46,39 @@ def read_cases(folder: Path, trainers: list[str]) -> list[Case]:
     return cases
 
 
-def missed_lesions(reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+def _pairing(case: Case, prediction: np.ndarray) -> Pairing:
+    reference = find_instances(case.reference, case.spacing_mm, RULES, is_reference=True)
+    return pair_lesions(reference, find_instances(prediction, case.spacing_mm, RULES, is_reference=False), RULES)
+
+
+def missed_lesions(case: Case, prediction: np.ndarray) -> np.ndarray:
     """The voxels of those reference lesions that no predicted voxel touches."""
-    labels, n = label_components(reference)
-    return np.isin(labels, np.setdiff1d(np.arange(1, n + 1), labels[prediction]))
+    pairing = _pairing(case, prediction)
+    missed = np.concatenate([[False], ~pairing.detection.detected])
+    return missed[pairing.reference.labels]
 
 
-def dice(reference: np.ndarray, prediction: np.ndarray) -> float:
-    """2 TP / (V_p + V_g); 1 for two empty masks."""
-    total = reference.sum() + prediction.sum()
-    return float(2 * (reference & prediction).sum() / total) if total else 1.0
+def metrics(case: Case, prediction: np.ndarray) -> dict[str, float]:
+    """The evaluation's metrics of volumes, overlap and detection; Dice is 1 for two empty masks."""
+    return mask_metrics(_pairing(case, prediction), case.spacing_mm, RULES)
 
 
 def score(cases: list[Case]) -> pd.DataFrame:
     """A row per case and trainer; rve is NaN where there is no lesion."""
     rows = []
     for case in cases:
-        reference_voxels = int(case.reference.sum())
         for trainer, prediction in case.predictions.items():
-            error = abs(int(prediction.sum()) - reference_voxels)
+            found = metrics(case, prediction)
             rows.append(
                 {
                     "case": case.name,
                     "trainer": trainer,
-                    "reference_ml": round(voxels_to_ml(reference_voxels, case.spacing_mm), 3),
-                    "prediction_ml": round(voxels_to_ml(int(prediction.sum()), case.spacing_mm), 3),
-                    "lesions": label_components(case.reference)[1],
-                    "missed": label_components(missed_lesions(case.reference, prediction))[1],
-                    "dice": dice(case.reference, prediction),
-                    "rve": error / reference_voxels if reference_voxels else float("nan"),
+                    "reference_ml": round(found["reference_ml"], 3),
+                    "prediction_ml": round(found["prediction_ml"], 3),
+                    "lesions": found["n_reference"],
+                    "missed": found["missed"],
+                    "dice": found["dice"],
+                    "rve": found["rve"],
                 }
             )
     return pd.DataFrame(rows)
@@ -78,6 +87,6 @@ def score(cases: list[Case]) -> pd.DataFrame:
 def best_fixed_threshold(cases: list[Case]) -> tuple[float, float]:
     """The threshold on the scaled DWI with the best mean Dice over the test cases themselves, and that Dice."""
     thresholds = np.linspace(0.02, 0.98, 49)
-    means = [np.mean([dice(case.reference, case.dwi > threshold) for case in cases]) for threshold in thresholds]
+    means = [np.mean([metrics(case, case.dwi > threshold)["dice"] for case in cases]) for threshold in thresholds]
     best = int(np.argmax(means))
     return float(thresholds[best]), float(means[best])

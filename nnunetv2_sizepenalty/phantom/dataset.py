@@ -2,18 +2,16 @@
 
 import gzip
 import json
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from nnunetv2_sizepenalty import __version__
 from nnunetv2_sizepenalty.atomic import atomic_folder
+from nnunetv2_sizepenalty.parallel import map_cases
 from nnunetv2_sizepenalty.phantom.case import PhantomCase, generate_case
 from nnunetv2_sizepenalty.phantom.findings import Finding
 from nnunetv2_sizepenalty.phantom.grid import Grid
@@ -55,7 +53,6 @@ def write_dataset(
     first_case: int = 1,
     processes: int = 1,
     overwrite: bool = False,
-    progress: bool = True,
 ) -> None:
     """Writes cases `first_case` to `first_case + cases - 1` of the series `seed` into a new folder.
 
@@ -71,12 +68,7 @@ def write_dataset(
     indices = range(first_case, first_case + cases)
     with atomic_folder(folder, overwrite=overwrite) as temporary:
         jobs = [(temporary, seed, index, grid.shape, grid.spacing_mm) for index in indices]
-        with tqdm(total=cases, desc="phantom", unit="case", disable=not progress) as bar:
-            records = {}
-            for record in _run(jobs, min(processes, cases)):
-                records[record["case"]] = record
-                bar.update()
-        records = [records[case_name(index)] for index in indices]
+        records = map_cases(_write_case, jobs, processes=processes, description="phantom")
         lesions = pd.DataFrame([row for r in records for row in r.pop("findings")], columns=list(LESION_COLUMNS))
         lesions.to_csv(temporary / "lesions.csv", index=False, float_format="%.5g", lineterminator="\n")
         about = {
@@ -91,23 +83,9 @@ def write_dataset(
         (temporary / "phantom.json").write_text(json.dumps(about, indent=2) + "\n")
 
 
-def _run(jobs: list[tuple], processes: int):
-    """Yields the records of the jobs as they finish."""
-    if processes <= 1:
-        yield from (_write_case(*job) for job in jobs)
-        return
-    # Spawned, since forking a process that holds torch's or nnU-Net's threads can hang.
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(_write_case, *job) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _write_case(folder: Path, seed: int, index: int, shape: tuple, spacing_mm: tuple) -> dict:
+def _write_case(job: tuple[Path, int, int, tuple, tuple]) -> dict:
     """Writes one case's images; returns what phantom.json and lesions.csv say of it."""
+    folder, seed, index, shape, spacing_mm = job
     case = generate_case(seed, index, shape, spacing_mm)
     name = case_name(index)
     for role, path in case_files(name).items():

@@ -14,7 +14,7 @@ from nnunetv2_sizepenalty.cli.main import main
 from nnunetv2_sizepenalty.phantom.dataset import case_files, case_name, write_dataset
 
 SMALL = ["--shape", "36", "44", "40", "--spacing", "4", "4.5", "4.5"]
-GRID = {"shape": (36, 44, 40), "spacing_mm": (4, 4.5, 4.5), "progress": False}
+GRID = {"shape": (36, 44, 40), "spacing_mm": (4, 4.5, 4.5)}
 
 
 def digests(folder):

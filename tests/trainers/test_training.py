@@ -111,7 +111,10 @@ def test_killed_continued_predicted_exported(tiny_dataset, trainer, tmp_path):
 def test_network_with_nnunets_own_recipe_is_found_and_built(tiny_dataset):
     trainer = "nnUNetTrainerAttentionASPP"
     process, log = start_training(tiny_dataset, trainer)
-    wait_for(process, tiny_dataset.results(trainer) / "fold_0" / "checkpoint_best.pth", log)
+    # nnU-Net writes checkpoints in place: whole only once the next epoch has begun
+    while "Epoch 1" not in log.read_text():
+        assert process.poll() is None, log.read_text()[-3000:]
+        time.sleep(0.1)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     checkpoint = torch.load(tiny_dataset.results(trainer) / "fold_0" / "checkpoint_best.pth", weights_only=False)
