@@ -1,5 +1,6 @@
-"""What a lesion is: connected components, and sizes in voxels, mm^3 and mL. Imports numpy, scipy and cc3d alone."""
+"""What a lesion is: components, their cells, sizes in voxels, mm^3 and mL. Imports numpy, scipy and cc3d alone."""
 
+from nnunetv2_sizepenalty.lesions.cells import lesion_cells
 from nnunetv2_sizepenalty.lesions.components import (
     component_voxels,
     default_connectivity,
@@ -13,6 +14,7 @@ __all__ = [
     "component_voxels",
     "default_connectivity",
     "label_components",
+    "lesion_cells",
     "remove_small_components",
     "voxel_volume_mm3",
     "voxels_from_ml",
