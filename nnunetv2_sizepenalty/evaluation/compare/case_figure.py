@@ -13,7 +13,7 @@ from nnunetv2_sizepenalty.evaluation.compare.models import Model
 from nnunetv2_sizepenalty.evaluation.report.scans import BOTH, REFERENCE_ALONE, Scan, make_scan
 from nnunetv2_sizepenalty.evaluation.report.slices import on_screen
 from nnunetv2_sizepenalty.evaluation.report.sources import Sources
-from nnunetv2_sizepenalty.evaluation.report.theme import MASK_COLOURS
+from nnunetv2_sizepenalty.pages.theme import MASK_COLOURS
 
 SUB_MILLILITRE_ML = 1.0
 OPACITY = 0.62

@@ -10,7 +10,7 @@ from nnunetv2_sizepenalty.evaluation.paired import CANNOT_TELL
 from nnunetv2_sizepenalty.evaluation.records import METRICS
 from nnunetv2_sizepenalty.evaluation.report.charts.axes import PLAIN
 from nnunetv2_sizepenalty.evaluation.report.charts.froc import TICKS, useful
-from nnunetv2_sizepenalty.evaluation.report.theme import SERIES, colour
+from nnunetv2_sizepenalty.pages.theme import SERIES, colour
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3])

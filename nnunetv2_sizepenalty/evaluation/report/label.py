@@ -4,13 +4,14 @@ from typing import Any
 
 from nnunetv2_sizepenalty.evaluation.froc import Froc
 from nnunetv2_sizepenalty.evaluation.records import METRICS, Evaluation
-from nnunetv2_sizepenalty.evaluation.report import export, froc_section, rows, tables, words
+from nnunetv2_sizepenalty.evaluation.report import froc_section, rows, tables, words
 from nnunetv2_sizepenalty.evaluation.report.charts import lesions as lesion_charts
 from nnunetv2_sizepenalty.evaluation.report.charts import strata as strata_charts
 from nnunetv2_sizepenalty.evaluation.report.charts import volumes as volume_charts
 from nnunetv2_sizepenalty.evaluation.report.detection_curve import MIN_LESIONS, detection_curve
 from nnunetv2_sizepenalty.evaluation.report.numbers import DASH, interval, number, size_name
 from nnunetv2_sizepenalty.lesions import SizeBins
+from nnunetv2_sizepenalty.pages import export
 
 BOXES = ("dice", "rve", "pq", "hd95")
 FACTS: dict[str, str] = {

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from nnunetv2_sizepenalty.evaluation.report.scans import Scan
-from nnunetv2_sizepenalty.evaluation.report.theme import MASK_COLOURS
+from nnunetv2_sizepenalty.pages.theme import MASK_COLOURS
 
 
 def on_screen(plane: np.ndarray) -> np.ndarray:

@@ -8,14 +8,15 @@ from typing import Any
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.evaluation.froc import Froc
 from nnunetv2_sizepenalty.evaluation.records import METRICS, Evaluation
-from nnunetv2_sizepenalty.evaluation.report import rows, tables, theme
+from nnunetv2_sizepenalty.evaluation.report import rows, tables
 from nnunetv2_sizepenalty.evaluation.report.choice import choose_cases
 from nnunetv2_sizepenalty.evaluation.report.embed import embed_scan, locate_lesions
-from nnunetv2_sizepenalty.evaluation.report.export import write_figure
 from nnunetv2_sizepenalty.evaluation.report.froc_section import check_froc
 from nnunetv2_sizepenalty.evaluation.report.label import make_label
 from nnunetv2_sizepenalty.evaluation.report.page import render_page
 from nnunetv2_sizepenalty.evaluation.report.sources import Sources
+from nnunetv2_sizepenalty.pages import theme
+from nnunetv2_sizepenalty.pages.export import write_figure
 
 LESION_TABLE = [
     {"key": "case", "title": "case", "text": True},

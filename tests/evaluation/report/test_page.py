@@ -8,7 +8,7 @@ from PIL import Image
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.report import write_report
-from nnunetv2_sizepenalty.evaluation.report.page import json_for_script, niivue_bundle, script_text, vega_bundle
+from nnunetv2_sizepenalty.evaluation.report.page import niivue_bundle
 
 
 def page_data(page: str) -> dict:
@@ -23,35 +23,6 @@ def test_nilearn_ships_niivue():
     bundle = niivue_bundle()
     assert len(bundle) > 1_000_000
     assert ".niivue={}" in bundle[:600], "the bundle no longer defines a global `niivue`"
-
-
-def test_vega_bundle_is_whole():
-    assert "vegaEmbed" in vega_bundle()
-
-
-@pytest.mark.parametrize(
-    ("source", "safe"),
-    [
-        ("a = '</script>'", r"a = '\x3c/script>'"),
-        ("a = `<SCRIPT src>`", r"a = `\x3cSCRIPT src>`"),
-        ("a = '<!-- x'", r"a = '\x3c!-- x'"),
-        ("if (a < b) c()", "if (a < b) c()"),
-    ],
-)
-def test_script_text(source, safe):
-    assert script_text(source) == safe
-
-
-def test_json_for_script_survives_hostile_strings():
-    tree = {"case": "</script><!--<script>&amp;"}
-    text = json_for_script(tree)
-    assert not set("<>&") & set(text)
-    assert json.loads(text) == tree
-
-
-def test_json_for_script_refuses_nan():
-    with pytest.raises(ValueError, match="JSON"):
-        json_for_script({"x": float("nan")})
 
 
 def test_no_address_is_loaded(study):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import altair as alt
 import numpy as np
 
-from nnunetv2_sizepenalty.evaluation.report.theme import colour
+from nnunetv2_sizepenalty.pages.theme import colour
 
 # A cross drawn with two strokes, in Vega's square from -1 to 1.
 CROSS = "M-0.7,-0.7L0.7,0.7M0.7,-0.7L-0.7,0.7"

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from nnunetv2_sizepenalty.evaluation.report.charts.axes import CROSS, LogAxis, ring, selected_param, targets
-from nnunetv2_sizepenalty.evaluation.report.theme import colour
+from nnunetv2_sizepenalty.pages.theme import colour
 
 LESION_TOOLTIP = [
     alt.Tooltip("case:N"),

@@ -6,7 +6,7 @@ import pandas as pd
 from nnunetv2_sizepenalty.evaluation.records import Metric
 from nnunetv2_sizepenalty.evaluation.report.charts.axes import PLAIN, ring, round_ticks, selected_param, targets
 from nnunetv2_sizepenalty.evaluation.report.charts.volumes import CASE_TOOLTIP
-from nnunetv2_sizepenalty.evaluation.report.theme import colour
+from nnunetv2_sizepenalty.pages.theme import colour
 
 
 def box_chart(cases: pd.DataFrame, metric: Metric, strata: list[str]) -> alt.LayerChart | None:

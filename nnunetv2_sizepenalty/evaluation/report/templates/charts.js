@@ -1,15 +1,7 @@
 // Charts: one spec a chart for light paper; dark pages swap its colours. A click hands the dot's row to `onPick`.
 const Charts = (() => {
-  const dark = matchMedia("(prefers-color-scheme: dark)");
   const shown = new Map(); // element -> {name, label, view}
   const listeners = [];
-
-  function themed(spec) {
-    if (!dark.matches) return spec;
-    let text = JSON.stringify(spec);
-    for (const [light, night] of Object.entries(DARK_COLOURS)) text = text.replaceAll(`"${light}"`, `"${night}"`);
-    return JSON.parse(text);
-  }
 
   async function draw(element) {
     const { chart, label } = element.dataset;

@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from nnunetv2_sizepenalty.atomic import atomic_file
-from nnunetv2_sizepenalty.evaluation.report.theme import FIGURE_WIDTH, chart_config
+from nnunetv2_sizepenalty.pages.theme import FIGURE_WIDTH, chart_config
 
 
 def spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
