@@ -26,9 +26,13 @@ def voxels_from_ml(ml: float, spacing_mm: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class SizeBins:
-    """Half-open bins [0, e_1), ..., [e_n, inf) of volume in mL; the thesis's edges are 1 and 5 (tables 5.4, 5.5)."""
+    """Half-open bins [0, e_1), ..., [e_n, inf) of volume in mL; the thesis's edges are 1 and 5 (tables 5.4, 5.5).
+
+    Where there is no volume, as in 2D images, the edges are in another `unit`.
+    """
 
     edges_ml: tuple[float, ...] = (1.0, 5.0)
+    unit: str = "mL"
 
     def __post_init__(self):
         if not self.edges_ml or any(e <= 0 for e in self.edges_ml) or list(self.edges_ml) != sorted(set(self.edges_ml)):
@@ -38,8 +42,8 @@ class SizeBins:
     def names(self) -> tuple[str, ...]:
         """One name a bin, such as "< 1 mL", "1-5 mL", ">= 5 mL"."""
         edges = [f"{e:g}" for e in self.edges_ml]
-        between = [f"{a}-{b} mL" for a, b in itertools.pairwise(edges)]
-        return (f"< {edges[0]} mL", *between, f">= {edges[-1]} mL")
+        between = [f"{a}-{b} {self.unit}" for a, b in itertools.pairwise(edges)]
+        return (f"< {edges[0]} {self.unit}", *between, f">= {edges[-1]} {self.unit}")
 
     def index(self, volume_ml: float) -> np.ndarray:
         """Bin of each volume (a number or an array), as an index into `names`."""
