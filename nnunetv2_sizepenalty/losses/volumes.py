@@ -36,31 +36,41 @@ class Batch:
     logits: (B, heads, *spatial).
     reference: with regions (B, heads, *spatial), foreground where positive; else labels (B, 1, *spatial).
     ignored: bool (B, 1, *spatial), or None.
+    cells: (B, C, *spatial), C foreground channels: a voxel's nearest lesion, 1 to n, 0 where there is none; or None.
     """
 
     logits: Tensor
     reference: Tensor
     ignored: Tensor | None
     regions: bool
+    cells: Tensor | None = None
 
     @classmethod
-    def of(cls, logits: Tensor, target: Tensor, regions: bool, ignore_label: int | None) -> "Batch":
+    def of(
+        cls, logits: Tensor, target: Tensor, regions: bool, ignore_label: int | None, with_cells: bool = False
+    ) -> "Batch":
         """Splits nnU-Net's target: with regions its last channel is 1 where ignored, else `ignore_label` marks it.
+
+        Behind all that, `with_cells`, come the cells' channels.
 
         Raises:
             ValueError: the shapes of logits and target do not fit.
         """
-        channels = logits.shape[1] + (ignore_label is not None) if regions else 1
-        if target.shape != (logits.shape[0], channels, *logits.shape[2:]) or (not regions and logits.shape[1] < 2):
-            kind = "regions" if regions else "labels"
+        heads = logits.shape[1]
+        channels = heads + (ignore_label is not None) if regions else 1
+        cell_channels = (heads if regions else heads - 1) if with_cells else 0
+        expected = (len(logits), channels + cell_channels, *logits.shape[2:])
+        if target.shape != expected or (not regions and heads < 2):
+            kind = ("regions" if regions else "labels") + (" and cells" if with_cells else "")
             raise ValueError(
                 f"logits of shape {tuple(logits.shape)} do not fit a target of {kind} {tuple(target.shape)}"
             )
-        if ignore_label is None:
-            return cls(logits, target, None, regions)
-        if regions:
-            return cls(logits, target[:, :-1], target[:, -1:] == 1, regions)
-        return cls(logits, target, target == ignore_label, regions)
+        cells = target[:, channels:] if with_cells else None
+        reference, ignored = target[:, :channels], None
+        if ignore_label is not None:
+            ignored = reference[:, -1:] == 1 if regions else reference == ignore_label
+            reference = reference[:, :heads] if regions else reference
+        return cls(logits, reference, ignored, regions, cells)
 
     def valid_voxels(self) -> int | Tensor:
         """Voxels that are not ignored, at least 1."""

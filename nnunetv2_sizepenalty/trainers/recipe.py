@@ -9,7 +9,6 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
-from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import autocast
 
@@ -143,7 +142,7 @@ class ThesisTrainer(AttentionASPPMixin, SizePenaltyTrainer):
         self, patch_size, rotation_for_DA, deep_supervision_scales, mirror_axes, do_dummy_2d_data_aug, **kwargs
     ):
         """The arguments are nnUNetTrainer's, which passes the first five by position."""
-        nnunets = nnUNetTrainer.get_training_transforms(
+        nnunets = super().get_training_transforms(
             patch_size, rotation_for_DA, deep_supervision_scales, mirror_axes, do_dummy_2d_data_aug, **kwargs
         )
         if self.augmentation == "thesis":
@@ -152,7 +151,7 @@ class ThesisTrainer(AttentionASPPMixin, SizePenaltyTrainer):
         return self._with_mismatch(nnunets)
 
     def get_validation_transforms(self, *args, **kwargs):
-        return self._with_mismatch(nnUNetTrainer.get_validation_transforms(*args, **kwargs))
+        return self._with_mismatch(super().get_validation_transforms(*args, **kwargs))
 
     @property
     def _channel_roles(self) -> dict[str, int] | None:

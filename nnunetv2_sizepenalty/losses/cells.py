@@ -1,0 +1,62 @@
+"""V_p and V_g of single lesions: sums over the cells that hold a lesion's voxels and all that lie nearest to it."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from nnunetv2_sizepenalty.losses.volumes import Batch, Volumes
+
+
+def lesion_volumes(batch: Batch, volumes: Volumes) -> tuple[Tensor, Tensor]:
+    """V_p, with gradient, and V_g of each lesion of a batch; one dimension, V_g is 0 where there is no lesion.
+
+    A pair of sample and channel without a second lesion keeps its `volumes`. The others need one more look at the
+    voxels, by autograd: logits should be of float32 or better, so that both gradients meet there.
+
+    Args:
+        batch: with `cells`.
+        volumes: of all of it.
+    """
+    # the one wait for an accelerator: how many lesions a pair has decides what is computed
+    lesions = batch.cells.flatten(2).amax(-1).cpu()
+    alone = lesions < 2
+    predicted, reference = [volumes.predicted[alone]], [volumes.reference[alone]]
+    for channel in range(lesions.shape[1]):
+        (samples,) = torch.nonzero(~alone[:, channel], as_tuple=True)
+        if not len(samples):
+            continue
+        cells = batch.cells[samples, channel].long()
+        if batch.ignored is not None:
+            cells = cells.masked_fill(batch.ignored[samples, 0], 0)
+        n = int(lesions[:, channel].max())
+        predicted.append(_sums(_probability(batch, samples, channel).to(volumes.predicted.dtype), cells, n))
+        reference.append(_sums(_truth(batch, samples, channel).to(volumes.reference.dtype), cells, n))
+    return torch.cat(predicted), torch.cat(reference)
+
+
+def _probability(batch: Batch, samples: Tensor, channel: int) -> Tensor:
+    """p of one channel, (n, *spatial), with a gradient that is exact in both tails."""
+    logits = batch.logits[samples]
+    if batch.regions:
+        margin = logits[:, channel]
+    else:
+        others = [head for head in range(logits.shape[1]) if head != channel + 1]
+        margin = logits[:, channel + 1] - logits[:, others].logsumexp(1)
+    return logsigmoid(margin).exp()
+
+
+def _truth(batch: Batch, samples: Tensor, channel: int) -> Tensor:
+    """y of one channel, bool (n, *spatial)."""
+    if batch.regions:
+        return batch.reference[samples, channel] > 0
+    return batch.reference[samples, 0] == channel + 1
+
+
+def _sums(values: Tensor, cells: Tensor, n: int) -> Tensor:
+    """Sum of `values` in each of the cells 1 to n of each sample, flat.
+
+    First over rows of voxels: added one by one, small values would be lost in a sum over a whole patch in float32.
+    """
+    values, cells = (tensor.reshape(len(tensor), -1, tensor.shape[-1]) for tensor in (values, cells))
+    of_rows = values.new_zeros((*values.shape[:2], n + 1)).scatter_add(2, cells, values)
+    return of_rows.sum(1)[:, 1:].flatten()

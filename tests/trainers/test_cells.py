@@ -1,0 +1,97 @@
+"""Cells in the target: which channels, in which order with nnU-Net's own transforms, and what nnU-Net gets to see."""
+
+import pytest
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import DownsampleSegForDSTransform, nnUNetTrainer
+from nnunetv2.utilities.label_handling.label_handling import LabelManager
+
+from nnunetv2_sizepenalty.lesions import lesion_cells
+from nnunetv2_sizepenalty.trainers.cells import AppendCells, CellsInTarget
+from nnunetv2_sizepenalty.trainers.loaders import seed_everything
+
+SPACING_MM = (6.0, 2.0, 2.0)
+SHAPE = (8, 16, 16)
+LABELS = {
+    "classes": {"background": 0, "lesion": 1, "old": 2},
+    "classes, ignore": {"background": 0, "lesion": 1, "old": 2, "ignore": 3},
+    "regions": {"background": 0, "any": [1, 2], "old": 2},
+    "regions, ignore": {"background": 0, "any": [1, 2], "old": 2, "ignore": 3},
+}
+
+
+def label_map(ignored: bool) -> torch.Tensor:
+    """Three lesions of label 1, two of label 2, one of which touches a lesion of label 1; a slice of `ignored`."""
+    labels = torch.zeros(1, *SHAPE, dtype=torch.int16)
+    labels[0, 1, 1:3, 1:3] = labels[0, 6, 12, 12] = labels[0, 2, 8, 8:10] = 1
+    labels[0, 2, 8, 10:12] = labels[0, 5, 2, 13] = 2
+    labels[0, 7] = 3 if ignored else -1  # nnU-Net's padding
+    return labels
+
+
+class Configuration:
+    spacing = list(SPACING_MM)
+
+
+class Trainer(CellsInTarget, nnUNetTrainer):
+    """What the mixin asks of a trainer."""
+
+    per_lesion = True
+    configuration_manager = Configuration()
+
+    def __init__(self, labels: dict):
+        self.label_manager = LabelManager(labels, [1, 2])
+
+
+def transforms(trainer: Trainer, part: str, scales):
+    manager = trainer.label_manager
+    regions = manager.foreground_regions if manager.has_regions else None
+    options = {"regions": regions, "ignore_label": manager.ignore_label, "foreground_labels": manager.foreground_labels}
+    if part == "validation":
+        return trainer.get_validation_transforms(scales, **options)
+    return trainer.get_training_transforms(SHAPE, (0, 0), scales, (0, 1, 2), False, **options)
+
+
+@pytest.mark.parametrize("part", ["training", "validation"])
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_cells_of_the_augmented_labels_come_last(labels, part):
+    trainer = Trainer(labels)
+    ignored = trainer.label_manager.has_ignore_label
+    seed_everything((0,))
+    patch = {"image": torch.zeros(1, *SHAPE), "segmentation": label_map(ignored)}
+    target = transforms(trainer, part, None)(**patch)["segmentation"]
+    nnunets, cells = target[:-2], target[-2:]
+    assert len(nnunets) == (2 + ignored if trainer.label_manager.has_regions else 1)
+    for channel in range(2):
+        mask = nnunets[channel] if trainer.label_manager.has_regions else nnunets[0] == channel + 1
+        torch.testing.assert_close(cells[channel], torch.from_numpy(lesion_cells(mask.numpy(), SPACING_MM)))
+    assert cells.amax((1, 2, 3)).tolist() == ([4, 2] if trainer.label_manager.has_regions else [3, 2])
+
+
+@pytest.mark.parametrize("part", ["training", "validation"])
+def test_deep_supervision_downsamples_them_like_the_target(part):
+    trainer = Trainer(LABELS["classes"])
+    seed_everything((0,))
+    patch = {"image": torch.zeros(1, *SHAPE), "segmentation": label_map(False)}
+    full, half = transforms(trainer, part, [[1, 1, 1], [0.5, 0.5, 0.5]])(**patch)["segmentation"]
+    assert (full.dtype, half.dtype) == (torch.int32, torch.int32)
+    assert half.shape == (3, 4, 8, 8)
+    (expected,) = DownsampleSegForDSTransform([0.5])(segmentation=full)["segmentation"]
+    assert torch.equal(half, expected)
+
+
+def test_cells_in_2d():
+    labels = torch.zeros(1, 6, 20, dtype=torch.int16)
+    labels[0, 3, 2] = labels[0, 3, 12] = 1
+    target = AppendCells(1, False, (1.0, 1.0))(segmentation=labels)["segmentation"]
+    assert target.shape == (2, 6, 20)
+    assert target[1, :, :7].eq(1).all()
+    assert target[1, :, 8:].eq(2).all()
+
+
+def test_without_the_modifier_nothing_is_appended():
+    trainer = Trainer(LABELS["classes"])
+    trainer.per_lesion = False
+    patch = {"image": torch.zeros(1, *SHAPE), "segmentation": label_map(False)}
+    target = transforms(trainer, "validation", None)(**patch)["segmentation"]
+    assert target.shape == (1, *SHAPE)
+    assert target.dtype == torch.int16
