@@ -1,12 +1,15 @@
 """The losses once more, in float64 and as the plain formulas, and the cases that the tests of the losses go through."""
 
 import itertools
+import math
 import random
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from nnunetv2_sizepenalty.losses import Gate, build_loss
 
 WEIGHTS = {"D": 1.0, "T": 1.0, "F": 1.0, "C": 1.0, "K": 1.0, "S": 0.3}
 
@@ -21,8 +24,11 @@ def restated_terms(
     batch_dice: bool = False,
     tau: float = 600.0,
     cap: float = 10.0,
+    log_ratio: bool = False,
+    soft_cap: bool = False,
+    gate: Gate | None = None,
 ) -> dict[str, Tensor]:
-    """Each term without its weight; `logits` in float64."""
+    """Each term without its weight; `logits` in float64. Of `gate` its numbers alone are used."""
     spatial = tuple(range(2, logits.ndim))
     valid = torch.ones_like(logits[:, :1])
     if regions:
@@ -65,16 +71,54 @@ def restated_terms(
             highest = (-valid * log_true).flatten().sort(descending=True).values
             terms["K"] = highest[: max(1, int(len(highest) * 10 / 100))].mean()
         if letter == "S":
-            penalty = torch.exp(-v_g / tau) * (v_p - v_g).abs() / (v_g + 1e-5)
-            penalty = torch.where(penalty >= cap, torch.full_like(penalty, cap), penalty)
+            error = (v_p - v_g).abs() / (v_g + 1e-5)
+            if log_ratio:
+                error = (torch.log(v_p + 1) - torch.log(v_g + 1)).abs()
+            penalty = torch.exp(-v_g / tau) * error
+            if soft_cap:
+                penalty = cap * (1 - torch.exp(-penalty / cap))
+            else:
+                penalty = torch.where(penalty >= cap, torch.full_like(penalty, cap), penalty)
+            if gate is not None:
+                volume = v_p.detach() if gate.by == "predicted" else v_g
+                above = volume > gate.voxels
+                fading = 0.1 + 0.9 * torch.exp(-(((volume - gate.voxels) / gate.voxels) ** 2))
+                penalty = penalty * torch.where(above, torch.zeros_like(fading) if gate.hard else fading, 1.0)
             terms["S"] = penalty[v_g > 0].mean() if (v_g > 0).any() else 0 * logits.sum()
     return terms
 
 
-def restated_loss(code: str, logits: Tensor, target: Tensor, **options) -> Tensor:
-    """The default-weighted sum."""
+def restated_loss(code: str, logits: Tensor, target: Tensor, *, weighting: str = "fixed", **options) -> Tensor:
+    """The default-weighted sum, with the weight of S as `weighting` says."""
     terms = restated_terms(code, logits, target, **options)
-    return sum((1.0 if len(code) == 1 else WEIGHTS[letter]) * term for letter, term in terms.items())
+    weights = {letter: 1.0 if len(code) == 1 else WEIGHTS[letter] for letter in code}
+    if weighting == "balanced":
+        norms = {
+            letter: torch.autograd.grad(weights[letter] * term, logits, retain_graph=True)[0].norm()
+            for letter, term in terms.items()
+        }
+        own = norms.pop("S") / weights["S"]
+        if own > 0:
+            weights["S"] = weights["S"] * sum(norms.values()) / own
+    if weighting == "learned":  # s = -log(0.3) at the start
+        lesions = _valid_foreground(target, logits.shape[1], options["regions"], options["ignore_label"]).any()
+        terms["S"] = 0.3 * terms["S"] + lesions * -math.log(0.3)
+        weights["S"] = 1.0
+    return sum(weights[letter] * term for letter, term in terms.items())
+
+
+def _valid_foreground(target: Tensor, heads: int, regions: bool, ignore_label: int | None) -> Tensor:
+    if not regions:
+        return (target > 0) & (target < heads)
+    foreground = target[:, :heads] > 0
+    return foreground if ignore_label is None else foreground & (target[:, -1:] == 0)
+
+
+def unit_in_last_place(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """The step from each value to the next in `dtype`."""
+    info = torch.finfo(dtype)
+    exponent = torch.floor(torch.log2(values.abs().clamp(min=info.tiny)))
+    return torch.exp2(exponent) * info.eps
 
 
 @dataclass(frozen=True)
@@ -167,6 +211,31 @@ class Case:
         last, next_ = ranked[count - 1], ranked[count]
         # where both are 0, neither has a gradient
         return bool(last == 0) or bool(last - next_ > 1e-5 * last)
+
+
+def assert_equals_restatement(case: Case, **variant) -> None:
+    """Value and gradient of `build_loss` within 1e-4, the gradient of half precision within its last place."""
+    logits, target = case.make()
+    precise = logits.double().requires_grad_()
+    expected = restated_loss(case.code, precise, target, **case.options, **variant)
+    (expected_gradient,) = torch.autograd.grad(expected, precise)
+
+    logits.requires_grad_()
+    loss = build_loss(case.code, **case.options, **variant)(logits, target)
+    loss.backward()
+
+    assert loss.dtype == (torch.float64 if case.dtype == torch.float64 else torch.float32)
+    assert torch.isfinite(loss)
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-4, atol=1e-6)
+    assert logits.grad.dtype == case.dtype
+    error = (logits.grad.double() - expected_gradient).abs()
+    if case.dtype in (torch.float16, torch.bfloat16):
+        allowed = unit_in_last_place(expected_gradient, case.dtype)
+    else:
+        allowed = 1e-4 * expected_gradient.abs()
+    # where p is 1 to the last digit of a float64, the restatement's own 1 - p is noise
+    allowed += 1e-12 * expected_gradient.abs().max()
+    assert (error <= allowed).all(), f"error {error.max():.3g} where {expected_gradient.abs().max():.3g} is largest"
 
 
 def pairwise(**factors: tuple) -> list[dict]:

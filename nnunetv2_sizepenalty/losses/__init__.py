@@ -4,13 +4,14 @@ from nnunetv2_sizepenalty.losses.compound import CompoundLoss, build_loss
 from nnunetv2_sizepenalty.losses.deep_supervision import DeepSupervision
 from nnunetv2_sizepenalty.losses.diagnostics import Record, logit_gradient_norms
 from nnunetv2_sizepenalty.losses.letters import COMBINATIONS, LETTERS, Letter, term_weights
-from nnunetv2_sizepenalty.losses.size_penalty import SizePenaltyLoss, SizeTerm
+from nnunetv2_sizepenalty.losses.size_penalty import Gate, SizePenaltyLoss, SizeTerm
 
 __all__ = [
     "COMBINATIONS",
     "LETTERS",
     "CompoundLoss",
     "DeepSupervision",
+    "Gate",
     "Letter",
     "Record",
     "SizePenaltyLoss",

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from nnunetv2_sizepenalty.losses.diagnostics import Record
 from nnunetv2_sizepenalty.losses.letters import term_weights
-from nnunetv2_sizepenalty.losses.size_penalty import SizeTerm, mean_over_lesions
+from nnunetv2_sizepenalty.losses.size_penalty import Gate, SizeTerm, mean_over_lesions
 from nnunetv2_sizepenalty.losses.terms import CROSS_ENTROPY, FOCAL, dice, top_share, tversky
 from nnunetv2_sizepenalty.losses.volumes import Batch
+from nnunetv2_sizepenalty.losses.weighting import WEIGHTINGS, LearnedWeight, Weighting, balancing_weight
 
 OVERLAP_TERMS = {"D": dice, "T": tversky}
 VOXEL_TERMS = {"F": FOCAL, "C": CROSS_ENTROPY}
@@ -18,7 +19,9 @@ VOXEL_TERMS = {"F": FOCAL, "C": CROSS_ENTROPY}
 class CompoundLoss(nn.Module):
     """Weighted sum of the terms of a combination; made by `build_loss`.
 
-    weights: letter -> weight, read at every call, so a schedule may change it.
+    weights: letter -> weight, read at every call, so a schedule may change it. Of S it is what `weighting` makes of it:
+        the weight itself; balanced, the share that its gradient is held at; learned, a factor on the learned term,
+        which is 1 at first, while the weight that was asked for is where exp(-s) starts.
     last: the `Record` of the latest call of `forward`, or None.
     """
 
@@ -31,9 +34,21 @@ class CompoundLoss(nn.Module):
         batch_dice: bool = False,
         ddp: bool = False,
         size_term: SizeTerm | None = None,
+        weighting: Weighting = "fixed",
     ):
         super().__init__()
+        if weighting not in WEIGHTINGS:
+            raise ValueError(f"weighting {weighting!r} is none of {', '.join(WEIGHTINGS)}")
+        if weighting != "fixed" and "S" not in weights:
+            raise ValueError(f"weighting {weighting!r} is of S, which is not among {list(weights)}")
+        if weighting == "balanced" and len(weights) == 1:
+            raise ValueError("S alone has no partners to be balanced with")
         self.weights = dict(weights)
+        self.weighting = weighting
+        self.learned: LearnedWeight | None = None
+        if weighting == "learned":
+            self.learned = LearnedWeight(self.weights["S"])
+            self.weights["S"] = 1.0
         self.regions = regions
         self.ignore_label = ignore_label
         self.batch_dice = batch_dice
@@ -53,15 +68,15 @@ class CompoundLoss(nn.Module):
             ValueError: the shapes do not fit.
         """
         terms, self.last = self._evaluate(net_output, target, voxel_ratio)
-        return sum(self.weights[letter] * term for letter, term in terms.items())
+        return sum(terms.values())
 
-    def terms(self, net_output: Tensor, target: Tensor, voxel_ratio: float = 1.0) -> dict[str, Tensor]:
-        """Each term without its weight, with gradient; leaves `last` as it is."""
+    def weighted_terms(self, net_output: Tensor, target: Tensor, voxel_ratio: float = 1.0) -> dict[str, Tensor]:
+        """Each term with its weight, with gradient; leaves `last` as it is."""
         return self._evaluate(net_output, target, voxel_ratio)[0]
 
     def _evaluate(self, net_output: Tensor, target: Tensor, voxel_ratio: float) -> tuple[dict[str, Tensor], Record]:
-        if "K" in self.weights:
-            # two functions differentiate the logits: their gradients must meet in float32
+        if "K" in self.weights or self.weighting == "balanced":
+            # two functions differentiate the logits, or one more often: gradients must meet in float32
             net_output = net_output.to(torch.promote_types(net_output.dtype, torch.float32))
         batch = Batch.of(net_output, target, self.regions, self.ignore_label)
         voxel_term = next((VOXEL_TERMS[letter] for letter in self.weights if letter in VOXEL_TERMS), None)
@@ -70,7 +85,7 @@ class CompoundLoss(nn.Module):
         if self.batch_dice and OVERLAP_TERMS.keys() & self.weights.keys():
             summed = volumes.over_batch(self.ddp)
 
-        terms, penalty = {}, None
+        terms = {}
         for letter in self.weights:
             if letter in OVERLAP_TERMS:
                 terms[letter] = OVERLAP_TERMS[letter](summed.predicted, summed.reference, summed.overlap).mean()
@@ -80,8 +95,25 @@ class CompoundLoss(nn.Module):
                 terms[letter] = top_share(batch.cross_entropies())
             else:
                 penalty = self.size_term(volumes.predicted, volumes.reference, voxel_ratio)
-                terms[letter] = mean_over_lesions(penalty, volumes.reference, self.ddp)
-        return terms, Record.of(terms, volumes, penalty, self.size_term)
+                terms[letter], lesions = mean_over_lesions(penalty, volumes.reference, self.ddp)
+        weighted = {letter: self.weights[letter] * term for letter, term in terms.items()}
+        if "S" not in terms:
+            return weighted, Record.of(terms, volumes)
+        weighted["S"], factor = self._weigh_size(terms["S"], lesions, weighted, net_output)
+        saturated = self.size_term.saturated(volumes.predicted.detach(), volumes.reference, voxel_ratio)
+        return weighted, Record.of(terms, volumes, saturated, factor)
+
+    def _weigh_size(
+        self, penalty: Tensor, lesions: Tensor, weighted: dict[str, Tensor], logits: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """S with its weight, and the factor on it."""
+        weight = self.weights["S"]
+        if self.learned is not None:
+            return weight * self.learned(penalty, lesions), weight * self.learned.factor
+        factor = penalty.new_tensor(weight)
+        if self.weighting == "balanced" and logits.requires_grad:
+            factor = balancing_weight(weight, weighted | {"S": penalty}, logits, self.ddp)
+        return factor * penalty, factor
 
     def _voxel_count(self, letter: str, batch: Batch) -> int | Tensor:
         """What the sum over voxels (and channels, with regions) is divided by."""
@@ -102,6 +134,10 @@ def build_loss(
     tau: float = 600.0,
     cap: float = 10.0,
     weights: Mapping[str, float] | None = None,
+    log_ratio: bool = False,
+    soft_cap: bool = False,
+    gate: Gate | None = None,
+    weighting: Weighting = "fixed",
 ) -> CompoundLoss:
     """The loss of one of `COMBINATIONS`.
 
@@ -114,9 +150,13 @@ def build_loss(
         tau: voxels at which the weight of S has fallen to exp(-1).
         cap: highest penalty of S for a pair of sample and channel; its gradient is 0 from there on.
         weights: letter -> weight, in place of the default.
+        log_ratio, soft_cap, gate: variants of S, see `SizeTerm`.
+        weighting: "fixed"; "balanced", the weight of S is the share of its partners' logit gradient norms that its own
+            is held at; "learned", exp(-s) S + s with a parameter s of the loss, which the optimiser must be given.
 
     Raises:
-        ValueError: an unknown combination, a weight for a letter that is not in it, tau or cap not positive.
+        ValueError: an unknown combination, a weight for a letter that is not in it, tau or cap not positive, a
+            weighting of S where there is no S or nothing beside it.
     """
     return CompoundLoss(
         term_weights(code, weights),
@@ -124,5 +164,6 @@ def build_loss(
         ignore_label=ignore_label,
         batch_dice=batch_dice,
         ddp=ddp,
-        size_term=SizeTerm(tau, cap),
+        size_term=SizeTerm(tau, cap, log_ratio=log_ratio, soft_cap=soft_cap, gate=gate),
+        weighting=weighting,
     )

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from nnunetv2_sizepenalty.losses.compound import CompoundLoss
 from nnunetv2_sizepenalty.losses.diagnostics import Record
+from nnunetv2_sizepenalty.losses.weighting import LearnedWeight
 
 
 class DeepSupervision(nn.Module):
@@ -35,6 +36,11 @@ class DeepSupervision(nn.Module):
         """Letter -> weight, of the wrapped loss."""
         return self.loss.weights
 
+    @property
+    def learned(self) -> LearnedWeight | None:
+        """The learned weight of the wrapped loss, one for all scales."""
+        return self.loss.learned
+
     def forward(self, net_outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
         """The loss over all scales, finest first; `last` is the record of the finest that has a weight."""
         total, self.last = 0.0, None
@@ -43,11 +49,11 @@ class DeepSupervision(nn.Module):
             self.last = self.last or self.loss.last
         return total
 
-    def terms(self, net_outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Each term without its own weight, summed over the scales with theirs; leaves `last` as it is."""
+    def weighted_terms(self, net_outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Each term with its own weight, summed over the scales with theirs; leaves `last` as it is."""
         totals = dict.fromkeys(self.weights, 0.0)
         for weight, *scale in self._scales(net_outputs, targets):
-            for letter, term in self.loss.terms(*scale).items():
+            for letter, term in self.loss.weighted_terms(*scale).items():
                 totals[letter] = totals[letter] + weight * term
         return totals
 

@@ -10,7 +10,6 @@ from torch import Tensor
 if TYPE_CHECKING:
     from nnunetv2_sizepenalty.losses.compound import CompoundLoss
     from nnunetv2_sizepenalty.losses.deep_supervision import DeepSupervision
-    from nnunetv2_sizepenalty.losses.size_penalty import SizeTerm
     from nnunetv2_sizepenalty.losses.volumes import Volumes
 
 
@@ -22,27 +21,43 @@ class Record:
     predicted, reference: V_p and V_g in voxels, (B, C).
     positive: pairs that hold a lesion, bool (B, C).
     saturated: pairs that hold a lesion and whose S reached the cap, bool (B, C); None without S.
+    size_weight: the factor on S, a scalar; None without S.
     """
 
     terms: Mapping[str, Tensor]
     predicted: Tensor
     reference: Tensor
     positive: Tensor
-    saturated: Tensor | None
+    saturated: Tensor | None = None
+    size_weight: Tensor | None = None
 
     @classmethod
     def of(
-        cls, terms: Mapping[str, Tensor], volumes: "Volumes", penalty: Tensor | None, size_term: "SizeTerm"
+        cls,
+        terms: Mapping[str, Tensor],
+        volumes: "Volumes",
+        saturated: Tensor | None = None,
+        size_weight: Tensor | None = None,
     ) -> "Record":
-        """Detaches what the loss computed; `penalty` is S of each pair, None without S."""
+        """Detaches what the loss computed; `saturated` and `size_weight` are None without S."""
         positive = volumes.reference > 0
         return cls(
             terms={letter: term.detach() for letter, term in terms.items()},
             predicted=volumes.predicted.detach(),
             reference=volumes.reference,
             positive=positive,
-            saturated=None if penalty is None else size_term.saturated(penalty.detach()) & positive,
+            saturated=None if saturated is None else saturated & positive,
+            size_weight=None if size_weight is None else size_weight.detach(),
         )
+
+
+def squared_gradient_norms(terms: Mapping[str, Tensor], logits: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Letter -> squared Euclidean norm of the term's gradient with respect to `logits`, whose graph is kept."""
+    norms = {}
+    for letter, term in terms.items():
+        gradients = torch.autograd.grad(term, logits, retain_graph=True, allow_unused=True, materialize_grads=True)
+        norms[letter] = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]).square().sum()
+    return norms
 
 
 def logit_gradient_norms(
@@ -56,11 +71,5 @@ def logit_gradient_norms(
     single = isinstance(net_output, Tensor)
     leaves = [logits.detach().float().requires_grad_() for logits in ([net_output] if single else net_output)]
     with torch.enable_grad():
-        terms = loss.terms(leaves[0] if single else leaves, target)
-        norms = {}
-        for letter, term in terms.items():
-            gradients = torch.autograd.grad(
-                loss.weights[letter] * term, leaves, retain_graph=True, allow_unused=True, materialize_grads=True
-            )
-            norms[letter] = torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients])).item()
-    return norms
+        terms = loss.weighted_terms(leaves[0] if single else leaves, target)
+        return {letter: norm.sqrt().item() for letter, norm in squared_gradient_norms(terms, leaves).items()}

@@ -1,25 +1,50 @@
 """The size penalty as a term of a compound loss, and as a loss that any PyTorch code can use."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from nnunetv2_sizepenalty.losses import terms
 from nnunetv2_sizepenalty.losses.distributed import global_sums
-from nnunetv2_sizepenalty.losses.terms import SMOOTH, size_penalty
 from nnunetv2_sizepenalty.losses.volumes import Batch
 
 
 @dataclass(frozen=True)
-class SizeTerm:
-    """S of each pair of sample and channel, a function of V_p and V_g alone: what a variant of S replaces.
+class Gate:
+    """Factor on S of each pair: 1 up to a volume, less above it (thesis sections 6.4 and 6.5).
 
-    tau: voxels at which the weight has fallen to exp(-1). cap: the highest penalty of a pair.
+    voxels: the volume. by: what is held against it, V_g or the detached V_p. hard: 0 above it, else down to `floor`.
+    """
+
+    voxels: float
+    by: Literal["reference", "predicted"] = "reference"
+    hard: bool = False
+    floor: float = 0.1
+
+    def __call__(self, predicted: Tensor, reference: Tensor, voxel_ratio: float = 1.0) -> Tensor:
+        """The factor of each pair; the arguments are those of `SizeTerm`."""
+        volume = reference if self.by == "reference" else predicted.detach()
+        limit = self.voxels * voxel_ratio
+        return terms.hard_gate(volume, limit) if self.hard else terms.gate(volume, limit, self.floor)
+
+
+@dataclass(frozen=True)
+class SizeTerm:
+    """S of each pair of sample and channel, a function of V_p and V_g alone: g(V) cap(exp(-V_g / tau) error).
+
+    tau: voxels at which the weight has fallen to exp(-1). cap: c, the highest penalty of a pair.
+    log_ratio: the error is |log((V_p + 1) / (V_g + 1))|, else relative to V_g as in the thesis.
+    soft_cap: c (1 - exp(-x / c)), else min(c, x) as in the thesis. gate: g, else 1.
     """
 
     tau: float = 600.0
     cap: float = 10.0
-    smooth: float = SMOOTH
+    smooth: float = terms.SMOOTH
+    log_ratio: bool = False
+    soft_cap: bool = False
+    gate: Gate | None = None
 
     def __post_init__(self):
         if self.tau <= 0 or self.cap <= 0:
@@ -27,19 +52,32 @@ class SizeTerm:
 
     def __call__(self, predicted: Tensor, reference: Tensor, voxel_ratio: float = 1.0) -> Tensor:
         """Penalty of each pair; `voxel_ratio`: voxels here per voxel of full resolution, which tau counts."""
-        return size_penalty(predicted, reference, self.tau * voxel_ratio, self.cap, self.smooth)
+        cap = terms.soft_cap if self.soft_cap else terms.hard_cap
+        penalty = cap(self.uncapped(predicted, reference, voxel_ratio), self.cap)
+        return penalty if self.gate is None else penalty * self.gate(predicted, reference, voxel_ratio)
 
-    def saturated(self, penalty: Tensor) -> Tensor:
-        """Where the cap is reached, so that the gradient is 0."""
-        return penalty >= self.cap
+    def uncapped(self, predicted: Tensor, reference: Tensor, voxel_ratio: float = 1.0) -> Tensor:
+        """exp(-V_g / tau) times the error of each pair."""
+        if self.log_ratio:
+            error = terms.log_volume_ratio(predicted, reference, voxel_ratio)
+        else:
+            error = terms.relative_volume_error(predicted, reference, self.smooth)
+        return terms.size_weight(reference, self.tau * voxel_ratio) * error
+
+    def saturated(self, predicted: Tensor, reference: Tensor, voxel_ratio: float = 1.0) -> Tensor:
+        """Where the cap is reached before it is applied: the gradient is 0 there, with `soft_cap` scaled by at most 0.37."""
+        return self.uncapped(predicted, reference, voxel_ratio) >= self.cap
 
 
-def mean_over_lesions(penalty: Tensor, reference: Tensor, ddp: bool = False) -> Tensor:
-    """Mean over the pairs with V_g > 0, of all processes with `ddp`; 0 with a zero gradient where there are none."""
+def mean_over_lesions(penalty: Tensor, reference: Tensor, ddp: bool = False) -> tuple[Tensor, Tensor]:
+    """Mean over the pairs with V_g > 0, of all processes with `ddp`, and their number.
+
+    The mean is 0 with a zero gradient where there are none.
+    """
     positive = reference > 0
     total, count = torch.where(positive, penalty, 0).sum(), positive.sum(dtype=penalty.dtype)
     total, count = global_sums(total, count, ddp=ddp)
-    return total / count.clamp(min=1)
+    return total / count.clamp(min=1), count
 
 
 class SizePenaltyLoss(nn.Module):
@@ -69,4 +107,4 @@ class SizePenaltyLoss(nn.Module):
             ValueError: the shapes differ.
         """
         volumes, _ = Batch.of(logits, mask, regions=True, ignore_label=None).measure()
-        return mean_over_lesions(self.term(volumes.predicted, volumes.reference), volumes.reference)
+        return mean_over_lesions(self.term(volumes.predicted, volumes.reference), volumes.reference)[0]

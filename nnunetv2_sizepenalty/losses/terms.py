@@ -38,16 +38,30 @@ def relative_volume_error(predicted: Tensor, reference: Tensor, smooth: float = 
     return (predicted - reference).abs() / (reference + smooth)
 
 
+def log_volume_ratio(predicted: Tensor, reference: Tensor, unit: float = 1.0) -> Tensor:
+    """|log((V_p + u) / (V_g + u))|, u one voxel: half and twice the volume cost the same, nothing predicted more."""
+    return ((predicted + unit) / (reference + unit)).log().abs()
+
+
 def hard_cap(penalty: Tensor, cap: float) -> Tensor:
     """min(c, penalty), with a gradient of exactly 0 once the cap is reached (thesis section 3.5)."""
     return torch.where(penalty < cap, penalty, cap)
 
 
-def size_penalty(
-    predicted: Tensor, reference: Tensor, tau: float = 600.0, cap: float = 10.0, smooth: float = SMOOTH
-) -> Tensor:
-    """min(c, exp(-V_g / tau) |V_p - V_g| / (V_g + s)), of pairs that hold a lesion (thesis section 3.2)."""
-    return hard_cap(size_weight(reference, tau) * relative_volume_error(predicted, reference, smooth), cap)
+def soft_cap(penalty: Tensor, cap: float) -> Tensor:
+    """c (1 - exp(-penalty / c)): below c as well, but with a gradient that fades instead of ending."""
+    return -cap * torch.expm1(-penalty / cap)
+
+
+def hard_gate(volume: Tensor, limit: float) -> Tensor:
+    """1 up to the limit, 0 above: the size term switched off for large lesions (thesis section 6.5)."""
+    return (volume <= limit).to(volume.dtype)
+
+
+def gate(volume: Tensor, limit: float, floor: float = 0.1) -> Tensor:
+    """1 up to the limit L, floor + (1 - floor) exp(-((V - L) / L)^2) above: smooth, also at L (thesis section 6.4)."""
+    above = (volume / limit - 1).clamp(min=0)
+    return floor + (1 - floor) * torch.exp(-above.square())
 
 
 @dataclass(frozen=True)

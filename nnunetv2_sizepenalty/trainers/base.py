@@ -11,23 +11,24 @@ from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2_sizepenalty.losses import DeepSupervision, build_loss, term_weights
 from nnunetv2_sizepenalty.trainers.checkpoints import ResumableCheckpoints
 from nnunetv2_sizepenalty.trainers.loaders import SeededLoader, seed_everything, start, unstarted_loaders
+from nnunetv2_sizepenalty.trainers.size_term import SizeTermOptions
 from nnunetv2_sizepenalty.trainers.training_log import TrainingLog
 
 STREAMS = {"train": 0, "validation": 1}
 
 
-class SizePenaltyTrainer(TrainingLog, ResumableCheckpoints, nnUNetTrainer):
+class SizePenaltyTrainer(TrainingLog, SizeTermOptions, ResumableCheckpoints, nnUNetTrainer):
     """nnU-Net's recipe with one of our losses (`_nnUNet`); base of the thesis's recipe.
 
-    The class attributes are what a name's letters and modifiers set (`names.MODIFIERS`).
+    The class attributes are what a name's letters and modifiers set (`names.MODIFIERS`); those of S are in
+    `SizeTermOptions`.
     """
 
     combination: str
-    tau = 600.0
-    cap = 10.0
-    size_weight: float | None = None
     epochs: int | None = None
     seed: int | None = None
+    prior_bias = False
+    sampling = "nnUNet"
 
     def __init__(self, plans, configuration, fold, dataset_json, device=torch.device("cuda")):  # noqa: B008 nnU-Net's signature
         super().__init__(plans, configuration, fold, dataset_json, device)
@@ -50,7 +51,7 @@ class SizePenaltyTrainer(TrainingLog, ResumableCheckpoints, nnUNetTrainer):
             "seed": self.seed,
         }
         if "S" in self.combination:
-            settings |= {"tau_voxels": self.tau, "cap": self.cap}
+            settings |= self.size_settings
         return settings
 
     def _weights(self) -> dict[str, float] | None:
@@ -82,9 +83,8 @@ class SizePenaltyTrainer(TrainingLog, ResumableCheckpoints, nnUNetTrainer):
             ignore_label=self.label_manager.ignore_label,
             batch_dice=self.configuration_manager.batch_dice,
             ddp=self.is_ddp,
-            tau=self.tau,
-            cap=self.cap,
             weights=self._weights(),
+            **self.size_options(),
         )
         if self.enable_deep_supervision:
             # nnU-Net's own weights of the scales
@@ -131,6 +131,7 @@ class SizePenaltyTrainer(TrainingLog, ResumableCheckpoints, nnUNetTrainer):
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         wait_s = self.waited_s()
+        self.schedule_size_term()
         output = self.optimise(batch)
         output["measures"] = self.measure_step(wait_s)
         self.iteration_done(output)

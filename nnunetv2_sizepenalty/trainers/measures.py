@@ -26,11 +26,13 @@ class Measures:
         letters: of the loss terms.
         spacing_mm: of the patches' voxels.
         bins: of the lesion volume in a patch.
+        learned: whether the weight of S is.
     """
 
     letters: tuple[str, ...]
     spacing_mm: tuple[float, ...]
     bins: SizeBins = field(default_factory=SizeBins)
+    learned: bool = False
 
     @property
     def train_terms(self) -> dict[str, str]:
@@ -59,12 +61,19 @@ class Measures:
         return shares
 
     @property
+    def weights(self) -> dict[str, str]:
+        """Key -> what it says of the weight of S."""
+        weights = {"size_weight": "Weight of S"} if "S" in self.letters else {}
+        return weights | ({"learned_s": "s"} if self.learned else {})
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """All keys, one value an epoch each."""
         return (
             *self.train_terms.values(),
             *self.val_terms.values(),
             *self.shares,
+            *self.weights,
             *self.volume_errors.values(),
             "data_wait_s",
         )
@@ -72,7 +81,8 @@ class Measures:
     def of_step(self, record: Record, clipped: float, ratio: float, wait_s: float) -> np.ndarray:
         """A training step's numbers; NaN stands for what was not looked at."""
         saturated = record.positive & False if record.saturated is None else record.saturated
-        counts = torch.stack([record.positive.sum(), saturated.sum()]).float()
+        weight = record.predicted.new_tensor(math.nan) if record.size_weight is None else record.size_weight
+        counts = torch.stack([record.positive.sum(), saturated.sum(), weight]).float()
         counted = torch.cat([self._terms(record), counts]).cpu().numpy()
         return np.append(counted, [record.positive.numel(), clipped, ratio, wait_s]).astype(np.float32)
 
@@ -92,17 +102,20 @@ class Measures:
     def _terms(self, record: Record) -> torch.Tensor:
         return torch.stack([record.terms[letter].float() for letter in self.letters])
 
-    def of_epoch(self, steps: Sequence[np.ndarray], validation_steps: Sequence[np.ndarray]) -> dict[str, float]:
+    def of_epoch(
+        self, steps: Sequence[np.ndarray], validation_steps: Sequence[np.ndarray], learned_s: float = math.nan
+    ) -> dict[str, float]:
         """Value of each of `keys`, NaN where there is nothing to say.
 
         Args:
             steps: `of_step` of all steps, of all processes.
             validation_steps: `of_validation_step` likewise.
+            learned_s: s at the epoch's end, where the weight of S is learned.
         """
         n, n_bins = len(self.letters), len(self.bins.names)
-        train = np.reshape(steps, (-1, n + 6)).astype(np.float64)
+        train = np.reshape(steps, (-1, n + 7)).astype(np.float64)
         validation = np.reshape(validation_steps, (-1, n + 2 * n_bins)).astype(np.float64)
-        positive, saturated, pairs, clipped, ratio, wait_s = train[:, n:].T
+        positive, saturated, weight, pairs, clipped, ratio, wait_s = train[:, n:].T
         errors, counts = validation[:, n : n + n_bins].sum(0), validation[:, n + n_bins :].sum(0)
         values = {
             **dict(zip(self.train_terms.values(), map(_mean, train[:, :n].T), strict=True)),
@@ -111,6 +124,8 @@ class Measures:
             "clipped": _mean(clipped),
             "saturated": _ratio(saturated.sum(), positive.sum()),
             "gradient_ratio": _mean(ratio),
+            "size_weight": _mean(weight),
+            "learned_s": learned_s,
             **dict(zip(self.volume_errors.values(), map(_ratio, errors, counts), strict=True)),
             "data_wait_s": float(wait_s.sum()),
         }
@@ -123,10 +138,12 @@ class Measures:
             for letter in self.letters
         )
         shares = (f"{meaning} {_number(values[key])}" for key, meaning in self.shares.items())
+        weights = ", ".join(f"{meaning} {_number(values[key])}" for key, meaning in self.weights.items())
         errors = (f"{name} {_number(values[key])}" for name, key in self.volume_errors.items())
         return [
             "Terms, training / validation: " + ", ".join(terms),
             "Shares: " + ", ".join(shares),
+            *([weights] if weights else []),
             "Relative volume error of validation patches: " + ", ".join(errors),
             f"Waited for data: {values['data_wait_s']:.1f} s",
         ]

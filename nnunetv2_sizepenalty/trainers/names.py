@@ -19,10 +19,15 @@ ATTENTION_ASPP = PREFIX + "AttentionASPP"
 # nnU-Net's result folders allow no dot in a trainer's name
 _NUMBER = r"(?P<value>(?:0|[1-9]\d*)(?:p\d*[1-9])?)"
 _COUNT = r"(?P<value>0|[1-9]\d*)"
+_PERCENT = r"(?P<value>[1-9]\d?)"
 
 
 def _number(text: str) -> float:
     return float(text.replace("p", "."))
+
+
+def _yes(text: str) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,8 @@ class Modifier:
         parse: text of the group `value` to the attribute's value.
         meaning: one line for --help and docs.
         slot: modifiers of one slot exclude each other; slots come in this order in a name.
-        size_term: whether it means something only beside S.
+        size_term: whether it means something only where S is.
+        partner: whether it means something only where other terms are as well.
         minimum: the smallest value, excluded when 0 makes no sense.
     """
 
@@ -47,6 +53,7 @@ class Modifier:
     meaning: str
     slot: int
     size_term: bool = False
+    partner: bool = False
     minimum: float | None = None
 
     def match(self, token: str) -> Any:
@@ -56,6 +63,10 @@ class Modifier:
             return None
         value = self.parse(found.groupdict().get("value", token))
         return None if self.minimum is not None and value < self.minimum else value
+
+    def fits(self, combination: str) -> bool:
+        """Whether it means something beside these letters."""
+        return ("S" in combination or not self.size_term) and (len(combination) > 1 or not self.partner)
 
 
 SMALLEST = 1e-12
@@ -78,6 +89,120 @@ MODIFIERS: tuple[Modifier, ...] = (
         slot=0,
     ),
     Modifier(
+        "perlesion",
+        "perlesion",
+        "per_lesion",
+        _yes,
+        "S for each lesion and the voxels nearest to it, not for the whole patch",
+        slot=1,
+        size_term=True,
+    ),
+    Modifier(
+        "softcap",
+        "softcap",
+        "soft_cap",
+        _yes,
+        "S nears its cap smoothly, c (1 - exp(-x / c)), and keeps a gradient beyond it",
+        slot=2,
+        size_term=True,
+    ),
+    Modifier(
+        "logratio",
+        "logratio",
+        "log_ratio",
+        _yes,
+        "|log((V_p + 1) / (V_g + 1))| in S: half and twice the volume cost the same",
+        slot=3,
+        size_term=True,
+    ),
+    Modifier(
+        "gate5ml",
+        f"gate{_NUMBER}ml",
+        "gate_ml",
+        _number,
+        "S in full for lesions up to this volume, down to a tenth for larger ones",
+        slot=4,
+        size_term=True,
+        minimum=SMALLEST,
+    ),
+    Modifier(
+        "gatePred5ml",
+        f"gatePred{_NUMBER}ml",
+        "predicted_gate_ml",
+        _number,
+        "the same, by the volume that is predicted so far",
+        slot=4,
+        size_term=True,
+        minimum=SMALLEST,
+    ),
+    Modifier(
+        "hardgate5ml",
+        f"hardgate{_NUMBER}ml",
+        "hard_gate_ml",
+        _number,
+        "S for lesions up to this volume alone",
+        slot=4,
+        size_term=True,
+        minimum=SMALLEST,
+    ),
+    Modifier(
+        "late40",
+        f"late{_PERCENT}",
+        "late_percent",
+        int,
+        "S in the last 40 % of the training alone",
+        slot=5,
+        size_term=True,
+        partner=True,
+    ),
+    Modifier(
+        "anneal50",
+        f"anneal{_COUNT}",
+        "anneal_epochs",
+        int,
+        "the weight of S rises from 0 over the first 50 epochs",
+        slot=5,
+        size_term=True,
+        partner=True,
+        minimum=1,
+    ),
+    Modifier(
+        "balanced",
+        "balanced",
+        "weighting",
+        str,
+        "the weight of S is set in each step so that its logit gradient is 0.3 of its partners' (_lambda: that share)",
+        slot=6,
+        size_term=True,
+        partner=True,
+    ),
+    Modifier(
+        "learned",
+        "learned",
+        "weighting",
+        str,
+        "exp(-s) S + s with a trained s; exp(-s) starts at the weight of S",
+        slot=6,
+        size_term=True,
+        partner=True,
+    ),
+    Modifier(
+        "priorbias",
+        "priorbias",
+        "prior_bias",
+        _yes,
+        "the network starts by predicting each class as often as the training patches hold it",
+        slot=7,
+    ),
+    Modifier(
+        "lesionuniform",
+        "lesionuniform",
+        "sampling",
+        str,
+        "forced patches are centred on a lesion, all of a case's equally likely, not on any lesion voxel",
+        slot=8,
+    ),
+    Modifier(
         "tau300",
         "tau" + _NUMBER,
         "tau",
@@ -86,6 +211,25 @@ MODIFIERS: tuple[Modifier, ...] = (
         slot=10,
         size_term=True,
         minimum=SMALLEST,
+    ),
+    Modifier(
+        "tau2ml",
+        f"tau{_NUMBER}ml",
+        "tau_ml",
+        _number,
+        "the same in mL, by the plan's spacing",
+        slot=10,
+        size_term=True,
+        minimum=SMALLEST,
+    ),
+    Modifier(
+        "tauAuto",
+        "tauAuto",
+        "tau_auto",
+        _yes,
+        "the median lesion volume of the fold's training patches (of its lesions with _perlesion)",
+        slot=10,
+        size_term=True,
     ),
     Modifier(
         "lambda0p1",
@@ -154,7 +298,7 @@ def parse(name: str) -> TrainerName | None:
     for token in tokens:
         for modifier in MODIFIERS:
             value = modifier.match(token)
-            if value is not None and modifier.slot > slot and ("S" in combination or not modifier.size_term):
+            if value is not None and modifier.slot > slot and modifier.fits(combination):
                 slot = modifier.slot
                 values[modifier.attribute] = value
                 break

@@ -1,4 +1,4 @@
-"""OneCycleLR stepped per iteration under a trainer that steps its scheduler once an epoch."""
+"""What changes with the place in a training: the learning rate of each iteration, and the weight of S."""
 
 import warnings
 
@@ -61,3 +61,13 @@ class IterationOneCycleLR(OneCycleLR):
                 # in a continued run this precedes the process's first optimizer.step()
                 warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step", category=UserWarning)
                 super().step()
+
+
+def late_factor(epoch: float, epochs: int, percent: float) -> float:
+    """1 in the last `percent` % of a training of `epochs`, 0 before; `epoch` counts the part of one that is done."""
+    return float(epoch >= epochs * (1 - percent / 100))
+
+
+def anneal_factor(epoch: float, over: float) -> float:
+    """From 0 at the start to 1 after `over` epochs, linearly."""
+    return min(1.0, epoch / over)

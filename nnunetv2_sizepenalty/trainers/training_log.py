@@ -13,6 +13,7 @@ from nnunetv2_sizepenalty.losses import logit_gradient_norms
 from nnunetv2_sizepenalty.trainers.measures import Measures, gradient_ratio
 from nnunetv2_sizepenalty.trainers.names import step_size
 from nnunetv2_sizepenalty.trainers.progress import draw_progress
+from nnunetv2_sizepenalty.trainers.voxels import voxel_mm
 
 FIGURE = "progress_size_penalty.png"
 # nnUNetTrainer.train_step's
@@ -32,15 +33,10 @@ class TrainingLog:
 
     def initialize(self) -> None:
         super().initialize()
-        self.measures = Measures(tuple(self.loss.weights), self._voxel_mm())
+        spacing = voxel_mm(self.plans_manager, self.configuration_manager)
+        self.measures = Measures(tuple(self.loss.weights), spacing, learned=self.loss.learned is not None)
         self.loss.register_forward_hook(self._keep_logits)
         self._register_keys()
-
-    def _voxel_mm(self) -> tuple[float, ...]:
-        spacing = self.configuration_manager.spacing
-        if len(spacing) == 2:  # a slice is as thick as the plans say
-            spacing = [self.plans_manager.original_median_spacing_after_transp[0], *spacing]
-        return tuple(map(float, spacing))
 
     def _register_keys(self) -> None:
         logged = self.logger.local_logger.my_fantastic_logging
@@ -112,7 +108,9 @@ class TrainingLog:
             self._of_all_processes([output["measures"] for output in outputs if "measures" in output])
             for outputs in (self._train_outputs, val_outputs)
         )
-        values = self.measures.of_epoch(steps, validation_steps)
+        learned = self.loss.learned
+        learned_s = math.nan if learned is None else learned.log_variance.item()
+        values = self.measures.of_epoch(steps, validation_steps, learned_s)
         if self.is_ddp:
             values["data_wait_s"] /= dist.get_world_size()
         for key, value in values.items():

@@ -212,8 +212,9 @@ def test_weights(code, weights, expected):
     assert term_weights(code, weights) == expected
     loss = build_loss(code, regions=True, weights=weights)
     logits, mask = batch()
-    terms = loss.terms(logits, mask)
-    torch.testing.assert_close(loss(logits, mask), sum(expected[letter] * term for letter, term in terms.items()))
+    value = loss(logits, mask)
+    torch.testing.assert_close(value, sum(expected[letter] * term for letter, term in loss.last.terms.items()))
+    torch.testing.assert_close(value, sum(loss.weighted_terms(logits, mask).values()))
 
 
 def test_imports_torch_alone():

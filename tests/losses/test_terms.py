@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from nnunetv2_sizepenalty.losses import terms
+from nnunetv2_sizepenalty.losses import Gate, SizeTerm, terms
 
 
 def pairs(*values: float) -> torch.Tensor:
@@ -46,8 +46,58 @@ def test_size_weight_is_e_to_the_minus_1_at_tau():
     ],
 )
 def test_size_penalty(predicted, reference, expected):
-    result = terms.size_penalty(pairs(predicted), pairs(reference))
+    result = SizeTerm()(pairs(predicted), pairs(reference))
     assert result.item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "reference", "expected"),
+    [
+        pytest.param(7.0, 3.0, math.log(2), id="twice as much, a voxel added to both"),
+        pytest.param(3.0, 7.0, math.log(2), id="half as much"),
+        pytest.param(0.0, 7.0, math.log(8), id="nothing"),
+        pytest.param(5.0, 5.0, 0.0, id="right volume"),
+    ],
+)
+def test_log_ratio_is_symmetric(predicted, reference, expected):
+    assert terms.log_volume_ratio(pairs(predicted), pairs(reference)).item() == pytest.approx(expected)
+
+
+def test_soft_cap_fades_where_the_hard_one_ends():
+    penalty = pairs(0.01, 10.0, 100.0).requires_grad_()
+    capped = terms.soft_cap(penalty, 10.0)
+    capped.sum().backward()
+    assert capped.tolist() == pytest.approx([0.009995, 10 * (1 - math.exp(-1)), 10 * (1 - math.exp(-10))], rel=1e-5)
+    assert penalty.grad.tolist() == pytest.approx([math.exp(-0.001), math.exp(-1), math.exp(-10)])
+
+
+@pytest.mark.parametrize(
+    ("volume", "soft", "hard"),
+    [
+        pytest.param(1.0, 1.0, 1.0, id="small"),
+        pytest.param(100.0, 1.0, 1.0, id="at the limit"),
+        pytest.param(200.0, 0.1 + 0.9 * math.exp(-1), 0.0, id="twice the limit"),
+        pytest.param(1e4, 0.1, 0.0, id="large"),
+    ],
+)
+def test_gates(volume, soft, hard):
+    assert terms.gate(pairs(volume), 100.0).item() == pytest.approx(soft)
+    assert terms.hard_gate(pairs(volume), 100.0).item() == hard
+
+
+def test_gate_by_the_prediction_is_a_factor_without_a_gradient_of_its_own():
+    predicted, reference = pairs(250.0).requires_grad_(), pairs(200.0)
+    gated = SizeTerm(gate=Gate(100.0, by="predicted"))(predicted, reference)
+    factor = terms.gate(pairs(250.0), 100.0)
+    assert gated.item() == pytest.approx((SizeTerm()(predicted, reference) * factor).item())
+    (slope,) = torch.autograd.grad(gated, predicted)
+    assert slope.item() == pytest.approx((factor * math.exp(-1 / 3) / 200).item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("soft_cap", [False, True])
+def test_saturated_is_where_the_cap_is_reached_whatever_comes_after_it(soft_cap):
+    term = SizeTerm(tau=1e9, cap=2.0, soft_cap=soft_cap, gate=Gate(1.0, hard=True))
+    assert term.saturated(pairs(29.0, 31.0), pairs(10.0, 10.0)).tolist() == [False, True]
 
 
 @pytest.mark.parametrize(

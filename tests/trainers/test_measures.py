@@ -13,7 +13,7 @@ from nnunetv2_sizepenalty.trainers.measures import Measures, gradient_ratio
 MEASURES = Measures(("D", "S"), (1.0, 1.0, 10.0))
 
 
-def record(terms, predicted=(), reference=(), saturated=None):
+def record(terms, predicted=(), reference=(), saturated=None, size_weight=0.3):
     reference = torch.tensor(reference, dtype=torch.float32)[:, None]
     return Record(
         terms={letter: torch.tensor(value) for letter, value in terms.items()},
@@ -21,12 +21,13 @@ def record(terms, predicted=(), reference=(), saturated=None):
         reference=reference,
         positive=reference > 0,
         saturated=None if saturated is None else torch.tensor(saturated)[:, None],
+        size_weight=torch.tensor(size_weight),
     )
 
 
 def test_values_of_an_epoch():
     steps = [
-        MEASURES.of_step(record({"D": 0.9, "S": 2.0}, [5, 9], [3, 0], [True, False]), 1.0, 0.5, 0.25),
+        MEASURES.of_step(record({"D": 0.9, "S": 2.0}, [5, 9], [3, 0], [True, False], 0.1), 1.0, 0.5, 0.25),
         MEASURES.of_step(record({"D": 0.7, "S": 1.0}, [4, 4], [2, 4], [False, False]), 0.0, math.nan, 0.5),
     ]
     validation = [
@@ -45,6 +46,7 @@ def test_values_of_an_epoch():
             "saturated": 1 / 3,
             "clipped": 1 / 2,
             "gradient_ratio": 0.5,
+            "size_weight": 0.2,
             "val_volume_error/< 1 mL": (0.5 + 0) / 2,
             "val_volume_error/1-5 mL": 0.5,
             "val_volume_error/>= 5 mL": 0.5,
@@ -65,12 +67,25 @@ def test_nothing_to_say_is_nan():
 
 
 @pytest.mark.parametrize(
-    ("letters", "keys"),
-    [("DS", {"saturated", "gradient_ratio"}), ("S", {"saturated"}), ("DC", set())],
-    ids=["S beside D", "S alone", "no S"],
+    ("letters", "learned", "keys"),
+    [
+        ("DS", False, {"saturated", "gradient_ratio", "size_weight"}),
+        ("DS", True, {"saturated", "gradient_ratio", "size_weight", "learned_s"}),
+        ("S", False, {"saturated", "size_weight"}),
+        ("DC", False, set()),
+    ],
+    ids=["S beside D", "with a learned weight", "S alone", "no S"],
 )
-def test_what_belongs_to_the_size_penalty_is_logged_where_it_is(letters, keys):
-    assert {"saturated", "gradient_ratio"} & set(Measures(tuple(letters), (1.0, 1.0, 1.0)).keys) == keys
+def test_what_belongs_to_the_size_penalty_is_logged_where_it_is(letters, learned, keys):
+    measures = Measures(tuple(letters), (1.0, 1.0, 1.0), learned=learned)
+    assert {"saturated", "gradient_ratio", "size_weight", "learned_s"} & set(measures.keys) == keys
+
+
+def test_learned_weight_is_in_the_log():
+    measures = Measures(("D", "S"), (1.0, 1.0, 1.0), learned=True)
+    step = measures.of_step(record({"D": 0.9, "S": 2.0}, [5], [3], [True], 0.5), 1.0, 0.5, 0.25)
+    lines = "\n".join(measures.lines(measures.of_epoch([step], [], learned_s=0.693)))
+    assert "Weight of S 0.5, s 0.693" in lines
 
 
 def test_gradient_ratio_is_of_the_weighted_terms():
@@ -87,4 +102,4 @@ def test_gradient_ratio_is_of_the_weighted_terms():
 
 def test_a_step_is_a_small_vector():
     step = MEASURES.of_step(record({"D": 0.9, "S": 2.0}, [5], [3], [True]), 1.0, 0.5, 0.25)
-    assert (step.dtype, step.shape) == (np.float32, (8,))
+    assert (step.dtype, step.shape) == (np.float32, (9,))

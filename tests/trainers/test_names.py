@@ -23,6 +23,28 @@ def test_every_combination_is_a_name(combination):
         ("_cap20", {"cap": 20.0}),
         ("_250epochs", {"epochs": 250}),
         ("_seed0", {"seed": 0}),
+        ("_gate5ml", {"gate_ml": 5.0}),
+        ("_gatePred0p5ml", {"predicted_gate_ml": 0.5}),
+        ("_hardgate5ml", {"hard_gate_ml": 5.0}),
+        ("_late40", {"late_percent": 40}),
+        ("_anneal50", {"anneal_epochs": 50}),
+        ("_tau2ml", {"tau_ml": 2.0}),
+        (
+            "_perlesion_softcap_logratio_gate5ml_late5_balanced_priorbias_lesionuniform_tauAuto_lambda0p1_cap20",
+            {
+                "per_lesion": True,
+                "soft_cap": True,
+                "log_ratio": True,
+                "gate_ml": 5.0,
+                "late_percent": 5,
+                "weighting": "balanced",
+                "prior_bias": True,
+                "sampling": "lesionuniform",
+                "tau_auto": True,
+                "size_weight": 0.1,
+                "cap": 20.0,
+            },
+        ),
         (
             "_nnUNet_tau300_lambda1_cap0p5_2epochs_seed17",
             {"recipe": "nnUNet", "tau": 300.0, "size_weight": 1.0, "cap": 0.5, "epochs": 2, "seed": 17},
@@ -60,6 +82,19 @@ def test_the_example_of_each_modifier_is_valid(modifier):
         "nnUNetTrainerDTS_0epochs",
         "nnUNetTrainerDTF_tau300",  # S is not in it
         "nnUNetTrainerDTF_lambda0p1",
+        "nnUNetTrainerDTF_perlesion",
+        "nnUNetTrainerS_balanced",  # nothing to balance with
+        "nnUNetTrainerS_late40",
+        "nnUNetTrainerDTS_balanced_learned",
+        "nnUNetTrainerDTS_gate5ml_hardgate5ml",
+        "nnUNetTrainerDTS_late40_anneal2",
+        "nnUNetTrainerDTS_late0",
+        "nnUNetTrainerDTS_late100",
+        "nnUNetTrainerDTS_anneal0",
+        "nnUNetTrainerDTS_gate0ml",
+        "nnUNetTrainerDTS_tau300_tau2ml",
+        "nnUNetTrainerDTS_tauauto",
+        "nnUNetTrainerDTS_softcap_perlesion",
         "nnUNetTrainerDTS_something",
         "SomeTrainerDTS",
     ],
@@ -75,3 +110,7 @@ def test_other_spellings_are_no_names(name):
 def test_step_size_is_one_for_all_unless_the_thesiss_is_asked_for(name, thesis):
     assert step_size(name) == 0.5
     assert step_size(name, thesis_overlap=True) == thesis
+
+
+def test_sampling_and_bias_need_no_size_penalty():
+    assert parse("nnUNetTrainerDC_nnUNet_priorbias_lesionuniform") is not None
