@@ -6,11 +6,14 @@ from math import ceil
 
 import numpy as np
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 
+from nnunetv2_sizepenalty.planning.patch_volumes import PatchKind
 from nnunetv2_sizepenalty.trainers.loaders import SeededLoader
 
 PATCHES_PER_CASE = 10
 LARGE_FOREGROUND, SMALL_FOREGROUND = 0.7, 1.0
+NNUNET_FOREGROUND = 0.33
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,22 @@ class SmallPatches:
         if planned is None:
             return None
         return cls(tuple(planned["small_patch_size"]), planned["small_patch_probability"])
+
+
+def thesis_patches(configuration: ConfigurationManager) -> tuple[PatchKind, ...]:
+    """What the thesis's recipe draws with that configuration: large patches, small ones where the plan has them."""
+    size, small = tuple(configuration.patch_size), SmallPatches.of(configuration.configuration)
+    if small is None:
+        return (PatchKind(size, LARGE_FOREGROUND, probabilistic=True),)
+    return (
+        PatchKind(size, LARGE_FOREGROUND, probabilistic=True, probability=1 - small.probability),
+        PatchKind(small.size, SMALL_FOREGROUND, probabilistic=True, probability=small.probability),
+    )
+
+
+def nnunet_patches(configuration: ConfigurationManager) -> tuple[PatchKind, ...]:
+    """What nnU-Net's own recipe draws: by their place in the batch, a third of the patches are forced."""
+    return (PatchKind(tuple(configuration.patch_size), NNUNET_FOREGROUND, probabilistic=False),)
 
 
 @dataclass(frozen=True)
