@@ -13,11 +13,11 @@ from nnunetv2_sizepenalty.evaluation.compare.matched import MATCHED_METRICS, Mat
 from nnunetv2_sizepenalty.evaluation.compare.models import Model
 from nnunetv2_sizepenalty.evaluation.compare.training import Training
 from nnunetv2_sizepenalty.evaluation.froc import Froc
-from nnunetv2_sizepenalty.evaluation.report.numbers import number
 from nnunetv2_sizepenalty.evaluation.report.slices import image_url, overlay_url, shown_slices
 from nnunetv2_sizepenalty.evaluation.strata import ALL, stratum_names
 from nnunetv2_sizepenalty.lesions import SizeBins
 from nnunetv2_sizepenalty.pages.export import spec
+from nnunetv2_sizepenalty.pages.numbers import number
 
 
 @dataclass(frozen=True)

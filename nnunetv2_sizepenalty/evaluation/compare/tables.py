@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from nnunetv2_sizepenalty.evaluation.compare.training import Training
-from nnunetv2_sizepenalty.evaluation.report.numbers import DASH, interval, number, p_value, size_name
-from nnunetv2_sizepenalty.evaluation.report.tables import Cell, Table, metric_heading
+from nnunetv2_sizepenalty.evaluation.report.tables import metric_heading
+from nnunetv2_sizepenalty.pages.numbers import DASH, interval, number, p_value, size_name
+from nnunetv2_sizepenalty.pages.table import Cell, Table
 
 SMALLEST_METRICS = ("pq", "sq", "sq_matched", "rq", "dice")
 

@@ -13,11 +13,11 @@ from nnunetv2_sizepenalty.evaluation.compare.label import LabelComparison, Optio
 from nnunetv2_sizepenalty.evaluation.compare.matched import read_frocs
 from nnunetv2_sizepenalty.evaluation.compare.models import Model, read_models
 from nnunetv2_sizepenalty.evaluation.compare.training import COLUMNS, mean_curves, read_trainings
-from nnunetv2_sizepenalty.evaluation.report.numbers import plural
 from nnunetv2_sizepenalty.evaluation.report.page import render_page
 from nnunetv2_sizepenalty.evaluation.report.tables import caption_end
 from nnunetv2_sizepenalty.pages import theme
 from nnunetv2_sizepenalty.pages.export import spec, write_figure
+from nnunetv2_sizepenalty.pages.numbers import plural
 
 
 def write_comparison(

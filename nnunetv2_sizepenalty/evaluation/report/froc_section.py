@@ -6,10 +6,10 @@ from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.froc import Froc
 from nnunetv2_sizepenalty.evaluation.records import Summary
 from nnunetv2_sizepenalty.evaluation.report.charts.froc import froc_chart, reliability_chart
-from nnunetv2_sizepenalty.evaluation.report.numbers import number, size_name
-from nnunetv2_sizepenalty.evaluation.report.tables import Cell, Table
 from nnunetv2_sizepenalty.lesions import SizeBins
 from nnunetv2_sizepenalty.pages.export import spec
+from nnunetv2_sizepenalty.pages.numbers import number, size_name
+from nnunetv2_sizepenalty.pages.table import Cell, Table
 
 
 def check_froc(froc: Froc, summary: Summary) -> None:

@@ -9,9 +9,9 @@ from nnunetv2_sizepenalty.evaluation.report.charts import lesions as lesion_char
 from nnunetv2_sizepenalty.evaluation.report.charts import strata as strata_charts
 from nnunetv2_sizepenalty.evaluation.report.charts import volumes as volume_charts
 from nnunetv2_sizepenalty.evaluation.report.detection_curve import MIN_LESIONS, detection_curve
-from nnunetv2_sizepenalty.evaluation.report.numbers import DASH, interval, number, size_name
 from nnunetv2_sizepenalty.lesions import SizeBins
 from nnunetv2_sizepenalty.pages import export
+from nnunetv2_sizepenalty.pages.numbers import DASH, interval, number, size_name
 
 BOXES = ("dice", "rve", "pq", "hd95")
 FACTS: dict[str, str] = {

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from nnunetv2_sizepenalty.evaluation.report import numbers
+from nnunetv2_sizepenalty.pages import numbers
 from nnunetv2_sizepenalty.pages.offline import render, script_text
 
 TEMPLATES = Path(__file__).parent / "templates"

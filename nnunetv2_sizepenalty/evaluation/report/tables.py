@@ -1,10 +1,10 @@
 """The tables of a page: an evaluation's summary as captions, columns and cells of text."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from nnunetv2_sizepenalty.evaluation.records import METRICS, Aggregate, Estimate, LabelSummary, Summary, Tables
-from nnunetv2_sizepenalty.evaluation.report.numbers import DASH, interval, number, size_name
+from nnunetv2_sizepenalty.pages.numbers import DASH, interval, number, size_name
+from nnunetv2_sizepenalty.pages.table import Cell, Table
 
 SUMMARY_GROUPS: dict[str, tuple[str, ...]] = {
     "Overlap": ("dice", "iou", "pooled_dice", "volume_weighted_dice"),
@@ -49,26 +49,6 @@ LESION_STRATA_COLUMNS: dict[str, str] = {
     "false_positives_per_case": "false positives per case",
 }
 ARROWS = {1: " ↑", 0: "", -1: " ↓"}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """`text` large, `sub` small below it (an interval), `note` on hovering; `words` may break over lines."""
-
-    text: str
-    sub: str = ""
-    note: str = ""
-    words: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table as the templates draw it; the first cell of a row is its heading, a row of one cell heads those below."""
-
-    title: str
-    caption: str
-    columns: tuple[Cell, ...]
-    rows: tuple[tuple[Cell, ...], ...]
 
 
 def metric_heading(name: str) -> Cell:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from nnunetv2_sizepenalty.evaluation.records import LabelSummary
-from nnunetv2_sizepenalty.evaluation.report.numbers import number, percent, plural
+from nnunetv2_sizepenalty.pages.numbers import number, percent, plural
 
 
 def headline(label: LabelSummary) -> str:

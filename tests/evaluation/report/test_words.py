@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from nnunetv2_sizepenalty.evaluation.report import words
-from nnunetv2_sizepenalty.evaluation.report.numbers import interval, number, percent, plural, size_name
+from nnunetv2_sizepenalty.pages.numbers import interval, number, percent, plural, size_name
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from nnunetv2_sizepenalty.evaluation.report.charts.axes import PLAIN
-from nnunetv2_sizepenalty.evaluation.report.numbers import size_name
+from nnunetv2_sizepenalty.pages.numbers import size_name
 from nnunetv2_sizepenalty.pages.theme import SERIES, colour
 
 TICKS = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000]

@@ -1,13 +1,4 @@
-// Wires the comparison: one label at a time, and one slider for the slices of all models.
-const panels = [...document.querySelectorAll(".label-panel")];
-const tabs = [...document.querySelectorAll(".tabs button")];
-
-async function showLabel(label) {
-  panels.forEach((panel, index) => { panel.hidden = index !== label; });
-  tabs.forEach((tab, index) => tab.setAttribute("aria-selected", String(index === label)));
-  await Charts.show(panels[label]);
-}
-
+// Wires the comparison: one slider for the slices of all models.
 for (const side of document.querySelectorAll("[data-side]")) {
   const { images, panels: models } = DATA.labels[Number(side.dataset.side)].case;
   const slider = side.querySelector("input");
@@ -23,10 +14,3 @@ for (const side of document.querySelectorAll("[data-side]")) {
   if (slider) slider.addEventListener("input", () => show(Number(slider.value)));
   show(Number(side.dataset.first));
 }
-
-tabs.forEach((tab, index) => tab.addEventListener("click", () => showLabel(index)));
-Charts.listen();
-(async () => {
-  await showLabel(0);
-  document.documentElement.dataset.ready = "yes";
-})();
