@@ -24,7 +24,7 @@ SHAPE, SPACING_MM = ("25", "64", "64"), ("6", "3", "3")
 
 
 class Demo:
-    """One run of the demo in `folder`; `run` does it all."""
+    """One run of the demo in `folder`; `run` does it all, its steps can be taken one by one."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -48,6 +48,18 @@ class Demo:
 
     def run(self) -> dict:
         """Does all steps; returns what `demo.json` holds."""
+        self.prepare()
+        with self._step("train"):
+            for trainer in TRAINERS.values():
+                self.train(trainer)
+        with self._step("predict"):
+            for key, trainer in TRAINERS.items():
+                self.predict(trainer, key)
+        with self._step("score"):
+            return self._score()
+
+    def prepare(self) -> None:
+        """Phantom, conversion, plan and preprocessing."""
         with self._step("phantom"):
             self._phantom("train", TRAINING_CASES, seed=1)
             self._phantom("test", TEST_CASES, seed=6)
@@ -55,13 +67,6 @@ class Demo:
             self._convert()
         with self._step("plan and preprocess"):
             self._plan_and_preprocess()
-        with self._step("train"):
-            self._train()
-        with self._step("predict"):
-            for key, trainer in TRAINERS.items():
-                self._predict(key, trainer)
-        with self._step("score"):
-            return self._score()
 
     def _phantom(self, part: str, cases: int, seed: int) -> None:
         self._call(
@@ -99,21 +104,22 @@ class Demo:
             *("nnUNetv2_preprocess", "-d", DATASET_ID, "-plans_name", PLANS, "-c", "3d_fullres", "-np", "2"),
         )
 
-    def _train(self) -> None:
-        for trainer in TRAINERS.values():
-            self._call(
-                f"train_{trainer}",
-                *("nnUNetv2_train", DATASET_ID, "3d_fullres", "0", "-tr", trainer, "-p", PLANS, "-device", "cpu"),
-                nnUNet_n_proc_DA="0",
-                nnUNet_def_n_proc="2",
-            )
+    def train(self, trainer: str, *options: str) -> None:
+        """nnUNetv2_train of fold 0."""
+        self._call(
+            f"train_{trainer}",
+            *("nnUNetv2_train", DATASET_ID, "3d_fullres", "0", "-tr", trainer, "-p", PLANS, "-device", "cpu", *options),
+            nnUNet_n_proc_DA="0",
+            nnUNet_def_n_proc="2",
+        )
 
-    def _predict(self, key: str, trainer: str) -> None:
+    def predict(self, trainer: str, name: str, *options: str) -> None:
+        """nnUNetv2_predict of the test cases, into `predictions/name`."""
         self._call(
             f"predict_{trainer}",
-            *("nnUNetv2_predict", "-i", self.folder / "test_images", "-o", self.folder / "predictions" / key),
+            *("nnUNetv2_predict", "-i", self.folder / "test_images", "-o", self.folder / "predictions" / name),
             *("-d", DATASET_ID, "-c", "3d_fullres", "-tr", trainer, "-p", PLANS, "-f", "0", "-device", "cpu"),
-            *("-npp", "1", "-nps", "1", "--disable_tta"),
+            *("-npp", "1", "-nps", "1", "--disable_tta", *options),
         )
 
     def _score(self) -> dict:
