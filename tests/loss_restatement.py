@@ -27,9 +27,12 @@ def restated_terms(
     log_ratio: bool = False,
     soft_cap: bool = False,
     gate: Gate | None = None,
+    per_lesion: bool = False,
 ) -> dict[str, Tensor]:
     """Each term without its weight; `logits` in float64. Of `gate` its numbers alone are used."""
     spatial = tuple(range(2, logits.ndim))
+    if per_lesion:
+        target, cells = split_cells(target, logits.shape[1], regions)
     valid = torch.ones_like(logits[:, :1])
     if regions:
         if ignore_label is not None:
@@ -71,6 +74,14 @@ def restated_terms(
             highest = (-valid * log_true).flatten().sort(descending=True).values
             terms["K"] = highest[: max(1, int(len(highest) * 10 / 100))].mean()
         if letter == "S":
+            if per_lesion:
+                v_p, v_g = (
+                    torch.stack(
+                        [(valid[b, 0] * (cells[b, c] == k) * of[b, c]).sum() for b, c, k in numbered_cells(cells)]
+                        or [0 * logits.sum()]
+                    )
+                    for of in (p, y)
+                )
             error = (v_p - v_g).abs() / (v_g + 1e-5)
             if log_ratio:
                 error = (torch.log(v_p + 1) - torch.log(v_g + 1)).abs()
@@ -101,10 +112,25 @@ def restated_loss(code: str, logits: Tensor, target: Tensor, *, weighting: str =
         if own > 0:
             weights["S"] = weights["S"] * sum(norms.values()) / own
     if weighting == "learned":  # s = -log(0.3) at the start
-        lesions = _valid_foreground(target, logits.shape[1], options["regions"], options["ignore_label"]).any()
+        regions = options["regions"]
+        if options.get("per_lesion"):
+            target, _ = split_cells(target, logits.shape[1], regions)
+        lesions = _valid_foreground(target, logits.shape[1], regions, options["ignore_label"]).any()
         terms["S"] = 0.3 * terms["S"] + lesions * -math.log(0.3)
         weights["S"] = 1.0
     return sum(weights[letter] * term for letter, term in terms.items())
+
+
+def split_cells(target: Tensor, heads: int, regions: bool) -> tuple[Tensor, Tensor]:
+    """Target without and with its last channels, one of cells for each region or foreground class."""
+    cells = heads if regions else heads - 1
+    return target[:, :-cells], target[:, -cells:]
+
+
+def numbered_cells(cells: Tensor) -> list[tuple[int, int, int]]:
+    """Sample, channel and number of all cells."""
+    pairs = itertools.product(range(cells.shape[0]), range(cells.shape[1]))
+    return [(b, c, int(k)) for b, c in pairs for k in cells[b, c].unique() if k > 0]
 
 
 def _valid_foreground(target: Tensor, heads: int, regions: bool, ignore_label: int | None) -> Tensor:
@@ -213,9 +239,27 @@ class Case:
         return bool(last == 0) or bool(last - next_ > 1e-5 * last)
 
 
+def with_cells(case: Case, target: Tensor) -> Tensor:
+    """The target with random cells behind: one, two or three for a pair that holds foreground."""
+    generator = torch.Generator().manual_seed(0)
+    heads = case.channels
+    channels = (
+        [target[:, c] > 0 for c in range(heads)] if case.regions else [target[:, 0] == k for k in range(1, heads)]
+    )
+    masks = torch.stack(channels, 1)
+    cells = torch.zeros_like(masks, dtype=target.dtype)
+    for b, c in itertools.product(range(masks.shape[0]), range(masks.shape[1])):
+        if masks[b, c].any():
+            n = 1 + (b + c + len(case.shape)) % 3
+            cells[b, c] = torch.randint(1, n + 1, case.shape, generator=generator).to(target.dtype)
+    return torch.cat([target, cells], 1)
+
+
 def assert_equals_restatement(case: Case, **variant) -> None:
     """Value and gradient of `build_loss` within 1e-4, the gradient of half precision within its last place."""
     logits, target = case.make()
+    if variant.get("per_lesion"):
+        target = with_cells(case, target)
     precise = logits.double().requires_grad_()
     expected = restated_loss(case.code, precise, target, **case.options, **variant)
     (expected_gradient,) = torch.autograd.grad(expected, precise)

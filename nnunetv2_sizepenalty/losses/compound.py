@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from nnunetv2_sizepenalty.losses.cells import lesion_volumes
 from nnunetv2_sizepenalty.losses.diagnostics import Record
 from nnunetv2_sizepenalty.losses.letters import term_weights
 from nnunetv2_sizepenalty.losses.size_penalty import Gate, SizeTerm, mean_over_lesions
@@ -34,6 +35,7 @@ class CompoundLoss(nn.Module):
         batch_dice: bool = False,
         ddp: bool = False,
         size_term: SizeTerm | None = None,
+        per_lesion: bool = False,
         weighting: Weighting = "fixed",
     ):
         super().__init__()
@@ -41,6 +43,8 @@ class CompoundLoss(nn.Module):
             raise ValueError(f"weighting {weighting!r} is none of {', '.join(WEIGHTINGS)}")
         if weighting != "fixed" and "S" not in weights:
             raise ValueError(f"weighting {weighting!r} is of S, which is not among {list(weights)}")
+        if per_lesion and "S" not in weights:
+            raise ValueError(f"per_lesion is of S, which is not among {list(weights)}")
         if weighting == "balanced" and len(weights) == 1:
             raise ValueError("S alone has no partners to be balanced with")
         self.weights = dict(weights)
@@ -54,6 +58,7 @@ class CompoundLoss(nn.Module):
         self.batch_dice = batch_dice
         self.ddp = ddp
         self.size_term = size_term or SizeTerm()
+        self.per_lesion = per_lesion
         self.last: Record | None = None
 
     def forward(self, net_output: Tensor, target: Tensor, voxel_ratio: float = 1.0) -> Tensor:
@@ -61,7 +66,8 @@ class CompoundLoss(nn.Module):
 
         Args:
             net_output: logits (B, heads, *spatial) of any floating type.
-            target: with regions (B, heads [+ 1, ignored where 1], *spatial), else labels (B, 1, *spatial).
+            target: with regions (B, heads [+ 1, ignored where 1], *spatial), else labels (B, 1, *spatial). With
+                `per_lesion` a channel of `lesion_cells` for each region or foreground class comes behind.
             voxel_ratio: voxels of this scale per voxel of full resolution; `DeepSupervision` passes it.
 
         Raises:
@@ -75,10 +81,10 @@ class CompoundLoss(nn.Module):
         return self._evaluate(net_output, target, voxel_ratio)[0]
 
     def _evaluate(self, net_output: Tensor, target: Tensor, voxel_ratio: float) -> tuple[dict[str, Tensor], Record]:
-        if "K" in self.weights or self.weighting == "balanced":
+        if "K" in self.weights or self.per_lesion or self.weighting == "balanced":
             # two functions differentiate the logits, or one more often: gradients must meet in float32
             net_output = net_output.to(torch.promote_types(net_output.dtype, torch.float32))
-        batch = Batch.of(net_output, target, self.regions, self.ignore_label)
+        batch = Batch.of(net_output, target, self.regions, self.ignore_label, self.per_lesion)
         voxel_term = next((VOXEL_TERMS[letter] for letter in self.weights if letter in VOXEL_TERMS), None)
         volumes, voxels = batch.measure(voxel_term)
         summed = volumes
@@ -94,14 +100,14 @@ class CompoundLoss(nn.Module):
             elif letter == "K":
                 terms[letter] = top_share(batch.cross_entropies())
             else:
-                penalty = self.size_term(volumes.predicted, volumes.reference, voxel_ratio)
-                terms[letter], lesions = mean_over_lesions(penalty, volumes.reference, self.ddp)
+                seen = lesion_volumes(batch, volumes) if self.per_lesion else (volumes.predicted, volumes.reference)
+                terms[letter], lesions = mean_over_lesions(self.size_term(*seen, voxel_ratio), seen[1], self.ddp)
         weighted = {letter: self.weights[letter] * term for letter, term in terms.items()}
         if "S" not in terms:
             return weighted, Record.of(terms, volumes)
         weighted["S"], factor = self._weigh_size(terms["S"], lesions, weighted, net_output)
-        saturated = self.size_term.saturated(volumes.predicted.detach(), volumes.reference, voxel_ratio)
-        return weighted, Record.of(terms, volumes, saturated, factor)
+        saturated = self.size_term.saturated(*(volume.detach() for volume in seen), voxel_ratio)
+        return weighted, Record.of(terms, volumes, seen[1] > 0, saturated, factor)
 
     def _weigh_size(
         self, penalty: Tensor, lesions: Tensor, weighted: dict[str, Tensor], logits: Tensor
@@ -137,6 +143,7 @@ def build_loss(
     log_ratio: bool = False,
     soft_cap: bool = False,
     gate: Gate | None = None,
+    per_lesion: bool = False,
     weighting: Weighting = "fixed",
 ) -> CompoundLoss:
     """The loss of one of `COMBINATIONS`.
@@ -151,12 +158,13 @@ def build_loss(
         cap: highest penalty of S for a pair of sample and channel; its gradient is 0 from there on.
         weights: letter -> weight, in place of the default.
         log_ratio, soft_cap, gate: variants of S, see `SizeTerm`.
+        per_lesion: S is that of each lesion and its cell, averaged over the lesions; the target must hold the cells.
         weighting: "fixed"; "balanced", the weight of S is the share of its partners' logit gradient norms that its own
             is held at; "learned", exp(-s) S + s with a parameter s of the loss, which the optimiser must be given.
 
     Raises:
         ValueError: an unknown combination, a weight for a letter that is not in it, tau or cap not positive, a
-            weighting of S where there is no S or nothing beside it.
+            variant of S where there is no S, balanced where nothing is beside it.
     """
     return CompoundLoss(
         term_weights(code, weights),
@@ -165,5 +173,6 @@ def build_loss(
         batch_dice=batch_dice,
         ddp=ddp,
         size_term=SizeTerm(tau, cap, log_ratio=log_ratio, soft_cap=soft_cap, gate=gate),
+        per_lesion=per_lesion,
         weighting=weighting,
     )

@@ -20,7 +20,8 @@ class Record:
     terms: letter -> value without its weight (S and `batch_dice` of the global batch under DDP).
     predicted, reference: V_p and V_g in voxels, (B, C).
     positive: pairs that hold a lesion, bool (B, C).
-    saturated: pairs that hold a lesion and whose S reached the cap, bool (B, C); None without S.
+    penalised: what S is the mean of, bool: `positive`, or with `per_lesion` the lesions, (n,); None without S.
+    saturated: those of them whose S reached the cap; None without S.
     size_weight: the factor on S, a scalar; None without S.
     """
 
@@ -28,6 +29,7 @@ class Record:
     predicted: Tensor
     reference: Tensor
     positive: Tensor
+    penalised: Tensor | None = None
     saturated: Tensor | None = None
     size_weight: Tensor | None = None
 
@@ -36,17 +38,18 @@ class Record:
         cls,
         terms: Mapping[str, Tensor],
         volumes: "Volumes",
+        penalised: Tensor | None = None,
         saturated: Tensor | None = None,
         size_weight: Tensor | None = None,
     ) -> "Record":
-        """Detaches what the loss computed; `saturated` and `size_weight` are None without S."""
-        positive = volumes.reference > 0
+        """Detaches what the loss computed; the last three are None without S."""
         return cls(
             terms={letter: term.detach() for letter, term in terms.items()},
             predicted=volumes.predicted.detach(),
             reference=volumes.reference,
-            positive=positive,
-            saturated=None if saturated is None else saturated & positive,
+            positive=volumes.reference > 0,
+            penalised=penalised,
+            saturated=None if saturated is None else saturated & penalised,
             size_weight=None if size_weight is None else size_weight.detach(),
         )
 

@@ -65,7 +65,7 @@ class SizeTerm:
         return terms.size_weight(reference, self.tau * voxel_ratio) * error
 
     def saturated(self, predicted: Tensor, reference: Tensor, voxel_ratio: float = 1.0) -> Tensor:
-        """Where the cap is reached before it is applied: the gradient is 0 there, with `soft_cap` scaled by at most 0.37."""
+        """Where the cap is reached before it is applied: no gradient there, with `soft_cap` at most 0.37 of it."""
         return self.uncapped(predicted, reference, voxel_ratio) >= self.cap
 
 

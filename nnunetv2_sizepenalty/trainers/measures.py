@@ -27,12 +27,14 @@ class Measures:
         spacing_mm: of the patches' voxels.
         bins: of the lesion volume in a patch.
         learned: whether the weight of S is.
+        per_lesion: whether S is.
     """
 
     letters: tuple[str, ...]
     spacing_mm: tuple[float, ...]
     bins: SizeBins = field(default_factory=SizeBins)
     learned: bool = False
+    per_lesion: bool = False
 
     @property
     def train_terms(self) -> dict[str, str]:
@@ -54,7 +56,7 @@ class Measures:
         """Key -> what it says, of the values between 0 and 1 (the ratio may exceed it)."""
         shares = {"lesion_positive": "samples with a lesion"}
         if "S" in self.letters:
-            shares["saturated"] = "of these at the cap of S"
+            shares["saturated"] = ("lesions" if self.per_lesion else "of these") + " at the cap of S"
             if len(self.letters) > 1:
                 shares["gradient_ratio"] = "gradient of S / partners'"
         shares["clipped"] = "steps clipped"
@@ -80,9 +82,10 @@ class Measures:
 
     def of_step(self, record: Record, clipped: float, ratio: float, wait_s: float) -> np.ndarray:
         """A training step's numbers; NaN stands for what was not looked at."""
-        saturated = record.positive & False if record.saturated is None else record.saturated
-        weight = record.predicted.new_tensor(math.nan) if record.size_weight is None else record.size_weight
-        counts = torch.stack([record.positive.sum(), saturated.sum(), weight]).float()
+        nothing = record.predicted.new_tensor(math.nan)
+        of_size = (record.penalised, record.saturated, record.size_weight)
+        counts = [nothing if value is None else value.sum() for value in (record.positive, *of_size)]
+        counts = torch.stack([count.float() for count in counts])
         counted = torch.cat([self._terms(record), counts]).cpu().numpy()
         return np.append(counted, [record.positive.numel(), clipped, ratio, wait_s]).astype(np.float32)
 
@@ -113,16 +116,16 @@ class Measures:
             learned_s: s at the epoch's end, where the weight of S is learned.
         """
         n, n_bins = len(self.letters), len(self.bins.names)
-        train = np.reshape(steps, (-1, n + 7)).astype(np.float64)
+        train = np.reshape(steps, (-1, n + 8)).astype(np.float64)
         validation = np.reshape(validation_steps, (-1, n + 2 * n_bins)).astype(np.float64)
-        positive, saturated, weight, pairs, clipped, ratio, wait_s = train[:, n:].T
+        positive, penalised, saturated, weight, pairs, clipped, ratio, wait_s = train[:, n:].T
         errors, counts = validation[:, n : n + n_bins].sum(0), validation[:, n + n_bins :].sum(0)
         values = {
             **dict(zip(self.train_terms.values(), map(_mean, train[:, :n].T), strict=True)),
             **dict(zip(self.val_terms.values(), map(_mean, validation[:, :n].T), strict=True)),
             "lesion_positive": _ratio(positive.sum(), pairs.sum()),
             "clipped": _mean(clipped),
-            "saturated": _ratio(saturated.sum(), positive.sum()),
+            "saturated": _ratio(saturated.sum(), penalised.sum()),
             "gradient_ratio": _mean(ratio),
             "size_weight": _mean(weight),
             "learned_s": learned_s,

@@ -44,6 +44,7 @@ class SizeTermOptions:
             "cap": self.cap,
             "soft_cap": self.soft_cap,
             "log_ratio": self.log_ratio,
+            "per_lesion": self.per_lesion,
             "gate": self._gate(),
             "weighting": self.weighting,
         }

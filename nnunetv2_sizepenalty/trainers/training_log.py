@@ -34,7 +34,9 @@ class TrainingLog:
     def initialize(self) -> None:
         super().initialize()
         spacing = voxel_mm(self.plans_manager, self.configuration_manager)
-        self.measures = Measures(tuple(self.loss.weights), spacing, learned=self.loss.learned is not None)
+        self.measures = Measures(
+            tuple(self.loss.weights), spacing, learned=self.loss.learned is not None, per_lesion=self.per_lesion
+        )
         self.loss.register_forward_hook(self._keep_logits)
         self._register_keys()
 

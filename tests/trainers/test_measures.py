@@ -20,6 +20,7 @@ def record(terms, predicted=(), reference=(), saturated=None, size_weight=0.3):
         predicted=torch.tensor(predicted, dtype=torch.float32)[:, None],
         reference=reference,
         positive=reference > 0,
+        penalised=None if saturated is None else reference > 0,
         saturated=None if saturated is None else torch.tensor(saturated)[:, None],
         size_weight=torch.tensor(size_weight),
     )
@@ -102,4 +103,4 @@ def test_gradient_ratio_is_of_the_weighted_terms():
 
 def test_a_step_is_a_small_vector():
     step = MEASURES.of_step(record({"D": 0.9, "S": 2.0}, [5], [3], [True]), 1.0, 0.5, 0.25)
-    assert (step.dtype, step.shape) == (np.float32, (9,))
+    assert (step.dtype, step.shape) == (np.float32, (10,))
