@@ -9,15 +9,29 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from nnunetv2_sizepenalty.losses import DeepSupervision, build_loss, term_weights
+from nnunetv2_sizepenalty.trainers.cells import CellsInTarget
 from nnunetv2_sizepenalty.trainers.checkpoints import ResumableCheckpoints
+from nnunetv2_sizepenalty.trainers.lesion_sampling import LesionSampling
 from nnunetv2_sizepenalty.trainers.loaders import SeededLoader, seed_everything, start, unstarted_loaders
+from nnunetv2_sizepenalty.trainers.patches import nnunet_patches
+from nnunetv2_sizepenalty.trainers.prior_bias import PriorBias
 from nnunetv2_sizepenalty.trainers.size_term import SizeTermOptions
+from nnunetv2_sizepenalty.trainers.tau import TauFromData
 from nnunetv2_sizepenalty.trainers.training_log import TrainingLog
 
 STREAMS = {"train": 0, "validation": 1}
 
 
-class SizePenaltyTrainer(TrainingLog, SizeTermOptions, ResumableCheckpoints, nnUNetTrainer):
+class SizePenaltyTrainer(
+    TrainingLog,
+    SizeTermOptions,
+    TauFromData,
+    PriorBias,
+    LesionSampling,
+    CellsInTarget,
+    ResumableCheckpoints,
+    nnUNetTrainer,
+):
     """nnU-Net's recipe with one of our losses (`_nnUNet`); base of the thesis's recipe.
 
     The class attributes are what a name's letters and modifiers set (`names.MODIFIERS`); those of S are in
@@ -27,8 +41,8 @@ class SizePenaltyTrainer(TrainingLog, SizeTermOptions, ResumableCheckpoints, nnU
     combination: str
     epochs: int | None = None
     seed: int | None = None
-    prior_bias = False
-    sampling = "nnUNet"
+    # which patches this recipe draws from a configuration
+    patch_kinds = staticmethod(nnunet_patches)
 
     def __init__(self, plans, configuration, fold, dataset_json, device=torch.device("cuda")):  # noqa: B008 nnU-Net's signature
         super().__init__(plans, configuration, fold, dataset_json, device)
@@ -50,6 +64,10 @@ class SizePenaltyTrainer(TrainingLog, SizeTermOptions, ResumableCheckpoints, nnU
             "weight_decay": self.weight_decay,
             "seed": self.seed,
         }
+        if self.prior_bias:
+            settings["prior_bias"] = True
+        if self.sampling is not None:
+            settings["sampling"] = self.sampling
         if "S" in self.combination:
             settings |= self.size_settings
         return settings

@@ -41,7 +41,7 @@ class LesionUniformDataset:
 class LesionSampling:
     """Mixin for nnUNetTrainer: `sampling = "lesionuniform"` says where the forced patches of its batches lie."""
 
-    sampling = "nnUNet"
+    sampling: str | None = None
     _lesion_uniform: tuple[LesionUniformDataset, ...] | None = None
 
     def get_tr_and_val_datasets(self):

@@ -24,6 +24,7 @@ from nnunetv2_sizepenalty.trainers.patches import (
     DealtLoader,
     SmallPatches,
     batches_per_epoch,
+    thesis_patches,
 )
 from nnunetv2_sizepenalty.trainers.schedule import IterationOneCycleLR
 
@@ -37,6 +38,7 @@ class ThesisTrainer(AttentionASPPMixin, SizePenaltyTrainer):
     default_epochs = 400
     one_cycle = {"pct_start": 0.2, "div_factor": 25.0, "final_div_factor": 1000.0}
     augmentation = "thesis"
+    patch_kinds = staticmethod(thesis_patches)
 
     def __init__(self, plans, configuration, fold, dataset_json, device=torch.device("cuda")):  # noqa: B008 nnU-Net's signature
         super().__init__(plans, configuration, fold, dataset_json, device)
