@@ -6,10 +6,12 @@ Arguments: rank, file for the rendezvous, file for the gradients of rank 0. The 
 import sys
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
+from nnunetv2_sizepenalty.lesions import lesion_cells
 from nnunetv2_sizepenalty.losses import build_loss
 
 
@@ -19,14 +21,21 @@ class DdpCase:
     heads: int
     regions: bool
     batch_dice: bool
+    per_lesion: bool = False
 
     @property
     def options(self) -> dict:
-        return {"regions": self.regions, "batch_dice": self.batch_dice, "tau": 30.0}
+        return {
+            "regions": self.regions,
+            "batch_dice": self.batch_dice,
+            "per_lesion": self.per_lesion,
+            "tau": 30.0,
+        }
 
     def __str__(self) -> str:
         kind = "regions" if self.regions else "softmax"
-        return f"{self.code}-{kind}{self.heads}-{'batchdice' if self.batch_dice else 'sampledice'}"
+        per_lesion = "-perlesion" if self.per_lesion else ""
+        return f"{self.code}-{kind}{self.heads}-{'batchdice' if self.batch_dice else 'sampledice'}{per_lesion}"
 
 
 CASES = [
@@ -34,6 +43,10 @@ CASES = [
     for code in ("D", "T", "S", "DTS", "DTFS", "DCS")
     for heads, regions in ((1, True), (2, False), (3, False))
     for batch_dice in (False, True)
+] + [
+    DdpCase(code, heads, regions, batch_dice=False, per_lesion=True)
+    for code in ("S", "DTS")
+    for heads, regions in ((1, True), (2, False), (3, False))
 ]
 
 
@@ -43,7 +56,12 @@ def draw(case: DdpCase) -> tuple[torch.Tensor, torch.Tensor]:
     images = torch.randn(4, 2, 4, 6, 6, generator=generator)
     mask = torch.rand(4, 1, 4, 6, 6, generator=generator) < torch.tensor([0.05, 0.3, 0.1, 0.0]).view(4, 1, 1, 1, 1)
     second = torch.rand(mask.shape, generator=generator) < 0.5
-    return images, mask if case.regions else mask.int() + (mask & second).int() * (case.heads > 2)
+    labels = mask.int() + (mask & second).int() * (case.heads > 2)
+    if case.per_lesion:
+        masks = torch.cat([labels == k for k in range(1, max(case.heads, 2))], 1)
+        cells = np.stack([[lesion_cells(channel) for channel in sample] for sample in masks.numpy()])
+        labels = torch.cat([labels, torch.from_numpy(cells)], 1)
+    return images, labels
 
 
 def network(case: DdpCase) -> torch.nn.Module:

@@ -1,11 +1,13 @@
 """Cells in the target: which channels, in which order with nnU-Net's own transforms, and what nnU-Net gets to see."""
 
+import numpy as np
 import pytest
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import DownsampleSegForDSTransform, nnUNetTrainer
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
 from nnunetv2_sizepenalty.lesions import lesion_cells
+from nnunetv2_sizepenalty.losses import DeepSupervision, build_loss
 from nnunetv2_sizepenalty.trainers.cells import AppendCells, CellsInTarget
 from nnunetv2_sizepenalty.trainers.loaders import seed_everything
 
@@ -95,3 +97,43 @@ def test_without_the_modifier_nothing_is_appended():
     target = transforms(trainer, "validation", None)(**patch)["segmentation"]
     assert target.shape == (1, *SHAPE)
     assert target.dtype == torch.int16
+
+
+class TwoScales(torch.nn.Conv3d):
+    def forward(self, image):
+        output = super().forward(image)
+        return [output, output[..., ::2, ::2, ::2]]
+
+
+@pytest.mark.parametrize("deep_supervision", [False, True])
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_nnunets_pseudo_dice_does_not_see_them_and_the_loss_does(labels, deep_supervision):
+    trainer = Trainer(labels)
+    manager = trainer.label_manager
+    seed_everything((0,))
+    trainer.device, trainer.is_ddp, trainer.enable_deep_supervision = torch.device("cpu"), False, deep_supervision
+    kind = TwoScales if deep_supervision else torch.nn.Conv3d
+    trainer.network = kind(1, manager.num_segmentation_heads, 3, padding=1)
+
+    def step(per_lesion: bool) -> tuple[dict, torch.Tensor]:
+        """nnU-Net's validation step on the same batch, with the loss of S per lesion or without."""
+        trainer.per_lesion = per_lesion
+        patch = {"image": images.clone(), "segmentation": label_map(manager.has_ignore_label)}
+        scales = [[1, 1, 1], [0.5, 0.5, 0.5]] if deep_supervision else None
+        target = transforms(trainer, "validation", scales)(**patch)["segmentation"]
+        target = [scale[None] for scale in target] if deep_supervision else target[None]
+        options = {"regions": manager.has_regions, "ignore_label": manager.ignore_label}
+        trainer.loss = build_loss("DTS", **options, cap=1e6, per_lesion=per_lesion)
+        if deep_supervision:
+            trainer.loss = DeepSupervision(trainer.loss, (0.8, 0.2))
+        with torch.no_grad():
+            expected = trainer.loss(trainer.network(images[None]), target)
+            return trainer.validation_step({"data": images[None], "target": target}), expected
+
+    images = torch.randn(1, *SHAPE)
+    (plain, expected), (with_cells, expected_per_lesion) = step(False), step(True)
+    for key in ("tp_hard", "fp_hard", "fn_hard"):
+        np.testing.assert_array_equal(with_cells[key], plain[key])
+    assert plain["loss"] == expected
+    assert with_cells["loss"] == expected_per_lesion != expected
+    assert not trainer.loss._forward_pre_hooks
