@@ -14,6 +14,8 @@ COLOURS: dict[str, tuple[str, str]] = {
     "found": ("#0a6cb3", "#5fb2ee"),
     "missed": ("#c4431a", "#ff8257"),
     "extra": ("#8a6100", "#e6b23c"),
+    # where nothing is to be learnt: a tint behind curves
+    "silent": ("#f7e4dd", "#40291f"),
 }
 # Models of a comparison, in the order in which they are named (Okabe and Ito's palette, darkened for white paper).
 SERIES: tuple[tuple[str, str], ...] = (

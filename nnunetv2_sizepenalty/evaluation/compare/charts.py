@@ -8,8 +8,8 @@ import pandas as pd
 
 from nnunetv2_sizepenalty.evaluation.paired import CANNOT_TELL
 from nnunetv2_sizepenalty.evaluation.records import METRICS
-from nnunetv2_sizepenalty.evaluation.report.charts.axes import PLAIN
 from nnunetv2_sizepenalty.evaluation.report.charts.froc import TICKS, useful
+from nnunetv2_sizepenalty.pages.axes import PLAIN
 from nnunetv2_sizepenalty.pages.theme import SERIES, colour
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")

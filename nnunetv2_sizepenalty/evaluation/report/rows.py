@@ -8,8 +8,8 @@ import pandas as pd
 
 from nnunetv2_sizepenalty.evaluation.kinds import FALSE_POSITIVE, REFERENCE
 from nnunetv2_sizepenalty.evaluation.records import Evaluation
-from nnunetv2_sizepenalty.evaluation.report.charts.axes import jitter
 from nnunetv2_sizepenalty.lesions import SizeBins
+from nnunetv2_sizepenalty.pages.axes import jitter
 from nnunetv2_sizepenalty.pages.numbers import size_name
 
 DIGITS = 5

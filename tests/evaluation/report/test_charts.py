@@ -8,8 +8,8 @@ import vl_convert
 
 from nnunetv2_sizepenalty.evaluation.froc import Froc, make_curves
 from nnunetv2_sizepenalty.evaluation.report import froc_section
-from nnunetv2_sizepenalty.evaluation.report.charts.axes import LogAxis, jitter, round_ticks
 from nnunetv2_sizepenalty.evaluation.report.charts.froc import useful
+from nnunetv2_sizepenalty.pages.axes import LogAxis, jitter, round_ticks
 
 
 def test_log_axis_puts_zero_in_a_gutter():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from nnunetv2_sizepenalty.evaluation.report.charts.axes import PLAIN
+from nnunetv2_sizepenalty.pages.axes import PLAIN
 from nnunetv2_sizepenalty.pages.numbers import size_name
 from nnunetv2_sizepenalty.pages.theme import SERIES, colour
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from nnunetv2_sizepenalty.evaluation.report.charts.axes import CROSS, LogAxis, ring, selected_param, targets
+from nnunetv2_sizepenalty.pages.axes import CROSS, LogAxis, ring, selected_param, targets
 from nnunetv2_sizepenalty.pages.theme import colour
 
 LESION_TOOLTIP = [

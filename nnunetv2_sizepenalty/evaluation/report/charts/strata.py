@@ -4,8 +4,8 @@ import altair as alt
 import pandas as pd
 
 from nnunetv2_sizepenalty.evaluation.records import Metric
-from nnunetv2_sizepenalty.evaluation.report.charts.axes import PLAIN, ring, round_ticks, selected_param, targets
 from nnunetv2_sizepenalty.evaluation.report.charts.volumes import CASE_TOOLTIP
+from nnunetv2_sizepenalty.pages.axes import PLAIN, ring, round_ticks, selected_param, targets
 from nnunetv2_sizepenalty.pages.theme import colour
 
 

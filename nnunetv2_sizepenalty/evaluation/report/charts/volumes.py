@@ -5,7 +5,7 @@ from dataclasses import replace
 import altair as alt
 import pandas as pd
 
-from nnunetv2_sizepenalty.evaluation.report.charts.axes import CROSS, LogAxis, ring, selected_param, targets
+from nnunetv2_sizepenalty.pages.axes import CROSS, LogAxis, ring, selected_param, targets
 from nnunetv2_sizepenalty.pages.theme import colour
 
 # A tick's value with its sign, zero without.
