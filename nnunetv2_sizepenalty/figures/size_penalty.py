@@ -4,37 +4,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from nnunetv2_sizepenalty.figures.style import save
 from nnunetv2_sizepenalty.losses import SizeTerm
 from nnunetv2_sizepenalty.losses.terms import relative_volume_error, size_weight
 
 # reference volumes that are drawn, as shares of tau
 _SHARES = (1 / 60, 1 / 10, 1 / 3, 1.0, 2.0)
-_STYLE = {
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.titlelocation": "left",
-    "axes.titlesize": "medium",
-    "axes.titleweight": "bold",
-    "grid.alpha": 0.25,
-    "legend.frameon": False,
-    "svg.hashsalt": "size penalty",
-}
-# without the hour of writing: the same bytes at every call
-_METADATA = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 _GREY = "#666666"
 _NEAR = {"textcoords": "offset points", "color": _GREY}
 
 
 def draw(path: Path, tau: float, cap: float) -> None:
     """Writes the figure in the format that the suffix of `path` names (.png, .svg or .pdf)."""
-    with rc_context(_STYLE):
-        size_penalty_figure(tau, cap).savefig(path, dpi=150, metadata=_METADATA.get(path.suffix.lower()))
+    save(size_penalty_figure, path, tau, cap)
 
 
 def size_penalty_figure(tau: float, cap: float) -> Figure:
