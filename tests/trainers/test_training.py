@@ -1,15 +1,21 @@
 """Trainers through nnU-Net's own commands: trained, killed, continued, predicted, exported and installed elsewhere."""
 
 import filecmp
-import os
-import signal
-import subprocess
-import time
-from pathlib import Path
 
 import pytest
 import torch
-from nnunet_commands import Workspace, script
+from nnunet_commands import Workspace
+from trainings import (
+    continue_to_the_end,
+    kill,
+    kill_after_first_epoch,
+    masks,
+    predict,
+    start_training,
+    stop_in_second_epoch,
+    train_to_the_end,
+    wait_for_text,
+)
 
 from nnunetv2_sizepenalty.losses import COMBINATIONS
 
@@ -30,51 +36,6 @@ EVERYTHING = [
     for suffix in ("", "_nnUNet")
     if code != "DTS" or suffix
 ]
-
-
-def start_training(tiny, trainer, *options, **environment):
-    """nnUNetv2_train as a process group of its own, so that its workers can be killed with it."""
-    log = tiny.workspace.folder / f"{trainer}{''.join(options)}.log"
-    command = [script("nnUNetv2_train"), tiny.id, "3d_fullres", "0", "-tr", trainer, "-p", tiny.plans, "-device", "cpu"]
-    return subprocess.Popen(
-        [*command, *options],
-        env={**tiny.workspace.environment, **environment},
-        stdout=log.open("w"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    ), log
-
-
-def wait_for(process, path: Path, log: Path):
-    while not path.exists():
-        assert process.poll() is None, log.read_text()[-3000:]
-        time.sleep(0.05)
-
-
-def kill_after_first_epoch(tiny, trainer):
-    process, log = start_training(tiny, trainer)
-    wait_for(process, tiny.results(trainer) / "fold_0" / "checkpoint_best.pth", log)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (tiny.results(trainer) / "fold_0" / "checkpoint_final.pth").exists()
-
-
-def continue_to_the_end(tiny, trainer):
-    process, log = start_training(tiny, trainer, "--c")
-    assert process.wait() == 0, log.read_text()[-3000:]
-    return log.read_text()
-
-
-def predict(workspace: Workspace, tiny, trainer, output):
-    workspace.run(
-        "nnUNetv2_predict",
-        *("-i", tiny.test_images, "-o", output, "-d", tiny.id, "-c", "3d_fullres", "-tr", trainer, "-p", tiny.plans),
-        *("-f", 0, "-device", "cpu", "-npp", 1, "-nps", 1),
-    )
-
-
-def masks(folder):
-    return sorted(path.name for path in folder.glob("*.nii.gz"))
 
 
 @pytest.mark.parametrize("trainer", [*SAMPLE, *(pytest.param(name, marks=pytest.mark.full) for name in EVERYTHING)])
@@ -112,11 +73,8 @@ def test_network_with_nnunets_own_recipe_is_found_and_built(tiny_dataset):
     trainer = "nnUNetTrainerAttentionASPP"
     process, log = start_training(tiny_dataset, trainer)
     # nnU-Net writes checkpoints in place: whole only once the next epoch has begun
-    while "Epoch 1" not in log.read_text():
-        assert process.poll() is None, log.read_text()[-3000:]
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    wait_for_text(process, "Epoch 1", log)
+    kill(process)
     checkpoint = torch.load(tiny_dataset.results(trainer) / "fold_0" / "checkpoint_best.pth", weights_only=False)
     assert any("gate" in key for key in checkpoint["network_weights"])
 
@@ -124,13 +82,7 @@ def test_network_with_nnunets_own_recipe_is_found_and_built(tiny_dataset):
 def test_sigterm_saves_the_iteration_and_the_run_goes_on_from_it(tiny_dataset):
     trainer = "nnUNetTrainerDTS_tau200_2epochs_seed5"
     fold = tiny_dataset.results(trainer) / "fold_0"
-    process, log = start_training(tiny_dataset, trainer)
-    while "Epoch 1" not in log.read_text():
-        assert process.poll() is None, log.read_text()[-3000:]
-        time.sleep(0.02)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    stop_in_second_epoch(tiny_dataset, trainer)
     saved = torch.load(fold / "checkpoint_latest.pth", weights_only=False)
     assert saved["current_epoch"] == 1
     iteration = saved["init_args"]["size_penalty"]["iteration"]
@@ -158,8 +110,7 @@ def test_a_seed_gives_the_same_batches_and_weights(tiny_dataset):
     trainer = "nnUNetTrainerDTF_1epochs_seed3"
     losses = []
     for _ in range(2):
-        process, log = start_training(tiny_dataset, trainer, nnUNet_n_proc_DA="2")
-        assert process.wait() == 0, log.read_text()[-3000:]
+        train_to_the_end(tiny_dataset, trainer, nnUNet_n_proc_DA="2")
         final = torch.load(tiny_dataset.results(trainer) / "fold_0" / "checkpoint_final.pth", weights_only=False)
         losses.append((final["logging"]["train_losses"], final["logging"]["val_losses"]))
     assert losses[0] == losses[1]
