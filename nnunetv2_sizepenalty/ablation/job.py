@@ -1,0 +1,155 @@
+"""The work of one run in one process, from where its files say it stands; what submitit submits and requeues."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import traceback
+from time import monotonic, sleep
+from typing import TextIO
+
+from submitit.helpers import DelayedSubmission
+
+from nnunetv2_sizepenalty.ablation import trained
+from nnunetv2_sizepenalty.ablation.commands import OURS, Stage, train_command
+from nnunetv2_sizepenalty.ablation.lock import held, owner
+from nnunetv2_sizepenalty.ablation.process import CommandFailed, open_log, run_ours, say, start
+from nnunetv2_sizepenalty.ablation.runs import Run
+from nnunetv2_sizepenalty.ablation.state import (
+    DONE,
+    FAILED,
+    RUNNING,
+    WAITING,
+    Ablation,
+    Step,
+    clear_failure,
+    key_of,
+    mark_done,
+    next_step,
+    record_failure,
+)
+from nnunetv2_sizepenalty.errors import UserError
+
+
+class RunJob:
+    """Called, does all that is left of a run; answers DONE, WAITING (for other folds), FAILED, or RUNNING (elsewhere).
+
+    `checkpoint` is submitit's hook: a job whose time is nearly up lets its training save, and is queued again.
+    """
+
+    def __init__(self, ablation: Ablation, key: str, *, gpus: int = 1, patience_s: float = 60.0):
+        """
+        Args:
+            key: of the run.
+            gpus: for its training.
+            patience_s: how long a training may take to save once it is told to.
+        """
+        self.ablation, self.key, self.gpus, self.patience_s = ablation, key, gpus, patience_s
+        self._child: subprocess.Popen | None = None
+
+    def checkpoint(self) -> DelayedSubmission:
+        self._stop()
+        return DelayedSubmission(RunJob(self.ablation, self.key, gpus=self.gpus, patience_s=self.patience_s))
+
+    def __call__(self) -> str:
+        run = self.ablation.run(self.key)
+        if os.environ.get("SUBMITIT_EXECUTOR") == "local":
+            # submitit lets SIGTERM pass, which is how the one who started a local job ends it
+            signal.signal(signal.SIGTERM, self._end)
+        with held(run.lock) as lock:
+            if lock is None:
+                return RUNNING
+            clear_failure(run)
+            with open_log(run.log) as log:
+                say(log, f"{self.key}: {owner()}")
+                try:
+                    return self._work(run, log, lock)
+                finally:
+                    self._stop()
+
+    def _work(self, run: Run, log: TextIO, lock: int) -> str:
+        behind: list[str] = []
+        name = "start"
+        try:
+            while step := next_step(self.ablation, run):
+                if step.waiting:
+                    return WAITING
+                name = step.name
+                if name in behind:
+                    raise CommandFailed("ended without an error, but its output is not complete")
+                behind.append(name)
+                self._do(step, run, log, lock)
+        except (CommandFailed, UserError) as error:
+            say(log, f"{name} failed: {error}")
+            record_failure(run, name, str(error))
+            return FAILED
+        except Exception as error:
+            log.write(traceback.format_exc())
+            record_failure(run, name, repr(error))
+            return FAILED
+        say(log, "complete")
+        return DONE
+
+    def _do(self, step: Step, run: Run, log: TextIO, lock: int) -> None:
+        if step.stage is not None:
+            self._do_stage(step.stage, run, log, lock)
+            return
+        if step.name == "training":
+            for line in trained.set_aside_unreadable(run.fold_folder):
+                say(log, line)
+            left = trained.best_left(run.fold_folder)
+            say(log, f"training goes on from {left}" if left else "training starts anew")
+        command = train_command(run, self.ablation.matrix, self.gpus, option=step.option)
+        self._call(command, run, log, lock)
+
+    def _do_stage(self, stage: Stage, run: Run, log: TextIO, lock: int) -> None:
+        key = key_of(stage)
+        if key is None:
+            raise UserError(f"{stage.name} lacks one of {', '.join(map(str, stage.inputs))}")
+        folder = run.folder / stage.name
+        if stage.keeps:
+            (folder / ".done.json").unlink(missing_ok=True)
+        elif folder.exists():
+            shutil.rmtree(folder)
+        self._call(stage.command, run, log, lock)
+        mark_done(run, stage, key)
+
+    def _call(self, command: tuple[str, ...], run: Run, log: TextIO, lock: int) -> None:
+        if command[0] == OURS:
+            run_ours(command, log)
+            return
+        self._child = start(command, log, {"nnUNet_results": str(run.nnunet_results)}, [lock])
+        while not self._ended(self._child):
+            sleep(0.2)
+        code, self._child = self._child.returncode, None
+        if code:
+            raise CommandFailed(f"{command[0]} ended with exit code {code}")
+
+    def _ended(self, child: subprocess.Popen) -> bool:
+        """Asks the kernel itself: Popen.wait holds a lock that a signal's handler in this thread would wait for."""
+        if child.returncode is None:
+            try:
+                pid, status = os.waitpid(child.pid, os.WNOHANG)
+            except ChildProcessError:
+                return True
+            if pid:
+                child.returncode = os.waitstatus_to_exitcode(status)
+        return child.returncode is not None
+
+    def _stop(self) -> None:
+        """Lets the child save and end; one that doesn't in time is killed."""
+        child = self._child
+        if child is None or self._ended(child):
+            return
+        os.kill(child.pid, signal.SIGTERM)
+        until = monotonic() + self.patience_s
+        while not self._ended(child):
+            if monotonic() > until:
+                os.kill(child.pid, signal.SIGKILL)
+                until = float("inf")
+            sleep(0.1)
+
+    def _end(self, number: int, frame: object) -> None:
+        self._stop()
+        sys.exit(128 + number)

@@ -1,0 +1,85 @@
+"""nnU-Net's commands as child processes, ours in this one; their output in the run's log."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from shlex import join
+from typing import TextIO
+
+from nnunetv2_sizepenalty.ablation.commands import OURS
+from nnunetv2_sizepenalty.errors import UserError
+
+# Slurm and a terminal signal whole process groups, but when a training is to stop is for its parent to say: the child
+# leaves submitit's signal and Ctrl-C alone. A disposition that is set before exec survives it.
+_DEAF = "import os, signal, sys; [signal.signal(int(n), signal.SIG_IGN) for n in sys.argv[1].split()]; "
+_DEAF += "os.execv(sys.argv[2], sys.argv[2:])"
+
+
+class CommandFailed(Exception):
+    """A command ended with an exit code other than 0."""
+
+
+def submitit_signal() -> signal.Signals:
+    """The signal by which submitit learns that a job's time is nearly up."""
+    return signal.Signals["SIG" + os.environ.get("SUBMITIT_PREEMPT_SIGNAL", "USR2")]
+
+
+def open_log(path: Path) -> TextIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("a", encoding="utf-8", buffering=1)
+
+
+def say(log: TextIO, text: str) -> None:
+    """A line of our own."""
+    log.write(f"[{datetime.now():%Y-%m-%d %H:%M:%S}] {text}\n")
+
+
+def start(
+    command: Sequence[str], log: TextIO, environment: Mapping[str, str], descriptors: Sequence[int] = ()
+) -> subprocess.Popen:
+    """Starts one of nnU-Net's commands.
+
+    Args:
+        environment: beside this process's own.
+        descriptors: open files that the child keeps open too.
+
+    Raises:
+        UserError: it isn't installed beside this Python.
+    """
+    say(log, f"$ {join(command)}")
+    script = shutil.which(command[0], path=sysconfig.get_path("scripts"))
+    if script is None:
+        raise UserError(f"{command[0]} is not installed beside this Python: pip install nnunetv2")
+    ignored = f"{int(submitit_signal())} {int(signal.SIGINT)}"
+    return subprocess.Popen(
+        [sys.executable, "-IS", "-c", _DEAF, ignored, script, *command[1:]],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+        pass_fds=tuple(descriptors),
+    )
+
+
+def run_ours(command: Sequence[str], log: TextIO) -> None:
+    """Runs one of this package's commands in this process, which has what it imports loaded already.
+
+    Raises:
+        CommandFailed: its exit code is not 0.
+    """
+    from nnunetv2_sizepenalty.cli.main import main
+
+    if command[0] != OURS:
+        raise ValueError(f"{command[0]} is none of ours")
+    say(log, f"$ {join(command)}")
+    with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        code = main(command[1:])
+    if code:
+        raise CommandFailed(f"exit code {code}")
