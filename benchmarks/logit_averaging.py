@@ -1,8 +1,15 @@
-"""Averaging logits, as nnU-Net does, against averaging probabilities, as the thesis does, over tiles and eight flips.
+r"""Averaging logits, as nnU-Net does, against averaging probabilities, as the thesis does, over tiles and eight flips.
 
 python benchmarks/logit_averaging.py RESULTS_FOLDER IMAGES LABELS [-f 0] [--step-size 0.5]
 
-Both on the preprocessed grid, before nnU-Net resamples its prediction.
+Both on the preprocessed grid, before nnU-Net resamples its prediction. With a model of the demo, on its test cases:
+
+    nnUNetv2_sizepenalty demo -o demo
+    export nnUNet_raw=demo/nnUNet_raw nnUNet_preprocessed=demo/nnUNet_preprocessed nnUNet_results=demo/nnUNet_results
+    nnUNetv2_sizepenalty convert isles22 demo/phantom/test -d 998 -n PhantomTest
+    python benchmarks/logit_averaging.py \
+        $nnUNet_results/Dataset999_Phantom/nnUNetTrainer_1epoch__nnUNetDemoPlans__3d_fullres \
+        $nnUNet_raw/Dataset998_PhantomTest/imagesTr $nnUNet_raw/Dataset998_PhantomTest/labelsTr
 """
 
 import argparse
