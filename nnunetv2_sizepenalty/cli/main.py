@@ -16,6 +16,7 @@ SUBCOMMANDS: dict[str, str] = {
     "plan": "patches, batch and network of the recipe, beside nnU-Net's own plan",
     "split": "folds and test part, by patient and balanced, or the thesis's",
     "tau": "the lesion volume that training patches hold, and the size scale of the size penalty that suits it",
+    "audit": "what small lesions a data set and a plan will lose, and what is wrong with the files",
     "phantom": "synthetic stroke volumes with known lesions",
     "threshold": "threshold and smallest lesion, chosen on the validation cases",
     "apply": "cut saved probabilities at an operating point",

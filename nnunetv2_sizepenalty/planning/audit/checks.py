@@ -50,15 +50,3 @@ def not_looked_at(audit: AuditedDataset) -> list[str]:
             f"nnU-Net's own function. {preprocess}"
         )
     return lines
-
-
-def fold_note(audit: AuditedDataset) -> str:
-    """Which folds were looked at."""
-    if audit.folds_exist:
-        return f"{len(audit.folds)} folds of splits_final.json."
-    if not audit.folds:
-        return "No folds: nnU-Net needs five cases to make its own."
-    return (
-        "There is no splits_final.json yet: looked at the random folds that nnU-Net would make. "
-        f"nnUNetv2_sizepenalty split -d {audit.number} makes balanced ones, by patient."
-    )

@@ -40,7 +40,7 @@ def cropped_lesions(audit: AuditedDataset) -> list[Finding]:
     cut = audit.lesions[audit.lesions["outside"] > 0]
     if cut.empty:
         return []
-    what = f"{plural(len(cut), 'lesion')} (partly) where every channel is 0: nnU-Net crops to the rest of the image."
+    what = f"{plural(len(cut), 'lesion')}, in whole or in part, where every channel is 0 and nnU-Net crops the image."
     remedy = "Look at these cases: the label is shifted, or the mask that cut the image out cut lesions off."
     return [Finding(WARNING, "cropped lesions", what, remedy, _lesions(cut, audit))]
 
@@ -91,20 +91,20 @@ def weights(audit: AuditedDataset) -> list[Finding]:
         if own < SILENT:
             what = (
                 f"{_label(audit, label)}S is nearly silent at tau = {TAU:g} voxels: half of the lesions have a weight "
-                f"below {number(own, 2)} even by themselves."
+                f"below {own:.2f} even by themselves."
             )
             remedy = "Let the data choose tau with _tauAuto, or leave S out: nothing is small here."
             findings.append(Finding(NOTE, "weight of S", what, remedy))
         elif len(small) and small["patch_weight"].median() < small["own_weight"].median() / 2:
             what = (
                 f"{_label(audit, label)}lesions that are small to S have a median weight of "
-                f"{number(small['patch_weight'].median(), 2)}, since other lesions share their patches; "
-                f"{number(small['own_weight'].median(), 2)} by themselves."
+                f"{small['patch_weight'].median():.2f}, since other lesions share their patches; "
+                f"{small['own_weight'].median():.2f} by themselves."
             )
             remedy = "Train with _perlesion, such as nnUNetTrainerDTS_perlesion."
             findings.append(Finding(NOTE, "weight of S", what[0].upper() + what[1:], remedy))
         elif patch < SILENT:
-            what = f"{_label(audit, label)}S is nearly silent at tau = {TAU:g}: median weight {number(patch, 2)}."
+            what = f"{_label(audit, label)}S is nearly silent at tau = {TAU:g}: median weight {patch:.2f}."
             findings.append(Finding(NOTE, "weight of S", what, "Let the data choose tau with _tauAuto."))
     return findings
 

@@ -1,0 +1,14 @@
+"""What a data set and a plan do to small lesions, and what is wrong with the files, before a GPU is spent.
+
+Files are read once (`raw_case`, `plan_case`, `case`, `dataset`), checks are functions of what was read (`checks` has
+their table), and the terminal and the page show the same findings and tables.
+"""
+
+from nnunetv2_sizepenalty.planning.audit.checks import CHECKS, run_checks
+from nnunetv2_sizepenalty.planning.audit.dataset import AuditedDataset, audit_cases
+from nnunetv2_sizepenalty.planning.audit.findings import ERROR, NOTE, WARNING, Finding
+from nnunetv2_sizepenalty.planning.audit.plan import Plan, find_plan
+
+__all__ = [
+    "CHECKS", "ERROR", "NOTE", "WARNING", "AuditedDataset", "Finding", "Plan", "audit_cases", "find_plan", "run_checks",
+]  # fmt: skip

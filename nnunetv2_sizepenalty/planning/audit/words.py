@@ -1,0 +1,43 @@
+"""Sentences that the terminal and the page share."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from nnunetv2_sizepenalty.pages.numbers import plural
+from nnunetv2_sizepenalty.planning.audit.dataset import AuditedDataset
+from nnunetv2_sizepenalty.planning.audit.findings import ERROR, SEVERITIES, WARNING, Finding
+
+
+def headline(findings: Sequence[Finding]) -> str:
+    """How many findings of each severity."""
+    numbers = Counter(finding.severity for finding in findings)
+    if not findings:
+        return "Nothing found."
+    parts = [plural(numbers[severity], severity) for severity in SEVERITIES if numbers[severity]]
+    start = "" if numbers[ERROR] or numbers[WARNING] else "Nothing wrong; "
+    return f"{start}{', '.join(parts)}."
+
+
+def about(audit: AuditedDataset) -> str:
+    """The data set and the plan in a line."""
+    parts = [plural(len(audit.cases), "case"), plural(len(audit.lesions), "lesion")]
+    if audit.plan is not None:
+        patch, spacing = audit.plan.patch_size, audit.plan.settings.spacing
+        parts += [
+            f"{audit.plan.name} {audit.plan.configuration}",
+            f"patch {'x'.join(map(str, patch))}",
+            f"spacing {' x '.join(f'{value:.3g}' for value in spacing)} mm",
+        ]
+    return ", ".join(parts)
+
+
+def folds(audit: AuditedDataset) -> str:
+    """Which folds were looked at, and how to get others."""
+    if audit.folds_exist:
+        return f"Folds: the {len(audit.folds)} of splits_final.json."
+    if not audit.folds:
+        return "Folds: none, nnU-Net needs five cases to make its own."
+    return (
+        "Folds: there is no splits_final.json yet, so those that nnU-Net would make at random; "
+        f"nnUNetv2_sizepenalty split -d {audit.number} makes balanced ones, by patient."
+    )
