@@ -138,10 +138,9 @@ def find_lesions(
     what = (Path(folder), tuple(map(tuple, channels)), slicewise)
     known = {case: _read(*what, case) for case in identifiers}
     new = [case for case in identifiers if known[case] is None]
-    if new:
-        known |= zip(
-            new, map_cases(partial(_find, *what), new, processes=processes, description="lesions"), strict=True
-        )
+    # starting a process takes as long as dozens of cases
+    processes = min(processes, len(new) // 50)
+    known |= zip(new, map_cases(partial(_find, *what), new, processes=processes, description="lesions"), strict=True)
     return known
 
 
