@@ -127,7 +127,7 @@ def find_lesions(
     Args:
         folder: preprocessed cases of a configuration.
         identifiers, channels, slicewise: which cases, and what a lesion is, as for `locate_lesions`.
-        processes: where several cases have to be looked at.
+        processes: at most, where many cases have to be looked at.
 
     Returns:
         identifier -> lesions, in the order of `identifiers`.
@@ -138,9 +138,11 @@ def find_lesions(
     what = (Path(folder), tuple(map(tuple, channels)), slicewise)
     known = {case: _read(*what, case) for case in identifiers}
     new = [case for case in identifiers if known[case] is None]
-    # starting a process takes as long as dozens of cases
-    processes = min(processes, len(new) // 50)
-    known |= zip(new, map_cases(partial(_find, *what), new, processes=processes, description="lesions"), strict=True)
+    if new:
+        # starting a process takes as long as dozens of cases
+        processes = min(processes, len(new) // 50)
+        found = map_cases(partial(_find, *what), new, processes=processes, description="Lesions")
+        known |= zip(new, found, strict=True)
     return known
 
 

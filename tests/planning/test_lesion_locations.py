@@ -129,3 +129,13 @@ def test_a_folder_that_cannot_be_written_to(folder):
 def test_a_case_that_is_not_there(folder):
     with pytest.raises(UserError, match="no segmentation of case c; run nnUNetv2_preprocess"):
         find_lesions(folder, ["c"], LESION)
+
+
+@pytest.mark.integration
+def test_many_cases_are_looked_at_in_several_processes(tmp_path):
+    masks = {f"case{n:03d}": blobs(n, shape=(2, 16, 16)) for n in range(100)}
+    preprocess_masks(tmp_path / "data", masks)
+    found = find_lesions(tmp_path / "data", list(masks), LESION, processes=2)
+    assert list(found) == list(masks)
+    for case, lesions in found.items():
+        np.testing.assert_array_equal(lesions.coordinates, locate_lesions(masks[case], LESION).coordinates)

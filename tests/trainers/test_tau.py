@@ -175,16 +175,33 @@ def test_all_processes_train_with_the_first_ones_tau_and_lesions(tmp_path):
     assert first["tau"] > 0
 
 
-@pytest.mark.parametrize("trainer", ["nnUNetTrainerDTS_lesionuniform_tauAuto", "nnUNetTrainerDTS_nnUNet_lesionuniform"])
-def test_two_epochs_with_nnunets_command(tiny_dataset, trainer):
-    tiny, trainer = tiny_dataset, f"{trainer}_2epochs"
+def train(tiny, trainer):
+    """Two epochs with nnU-Net's command; returns the settings in the checkpoint and the log."""
     tiny.workspace.run("nnUNetv2_train", tiny.id, "3d_fullres", 0, "-tr", trainer, "-p", tiny.plans, "-device", "cpu")
     fold = tiny.results(trainer) / "fold_0"
     saved = torch.load(fold / "checkpoint_final.pth", weights_only=False)["init_args"]["size_penalty"]["settings"]
     assert saved["sampling"] == "lesionuniform"
     (log,) = fold.glob("training_log_*.txt")
-    text = log.read_text()
-    assert "lesions, drawn uniformly within its case" in text
-    if "tauAuto" in trainer:
-        assert saved["tau_voxels"] == float(json.loads((fold / "debug.json").read_text())["tau"]) != 600
-        assert f"tau is {saved['tau_voxels']:g} voxels, the median of " in text
+    assert "lesions, drawn uniformly within its case" in log.read_text()
+    return saved, log.read_text()
+
+
+def test_tau_from_the_shell_is_the_one_that_a_training_takes(tiny_dataset, tmp_path):
+    tiny, trainer = tiny_dataset, "nnUNetTrainerDTS_lesionuniform_tauAuto_2epochs"
+    figure, numbers = tmp_path / "tau.svg", tmp_path / "tau.json"
+    told = tiny.workspace.run(
+        "nnUNetv2_sizepenalty",
+        *("tau", "-d", tiny.id, "-p", tiny.plans, "-f", 0, "-tr", trainer, "-o", figure, numbers),
+    )
+    suggested = json.loads(numbers.read_text())["suggested"]
+    assert f"Suggested: {suggested['modifier']} (" in told.stdout
+    assert figure.read_bytes().startswith(b"<?xml")
+    saved, log = train(tiny, trainer)
+    assert saved["tau_voxels"] == suggested["tau"] != 600
+    assert f"tau is {suggested['tau']:g} voxels, the median of " in log
+    debug = json.loads((tiny.results(trainer) / "fold_0" / "debug.json").read_text())
+    assert debug["tau"] == str(saved["tau_voxels"])
+
+
+def test_lesions_drawn_uniformly_under_nnunets_recipe(tiny_dataset):
+    train(tiny_dataset, "nnUNetTrainerDTS_nnUNet_lesionuniform_2epochs")
