@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 from nnunetv2_sizepenalty.ablation.cases import read_parts, write_inputs
+from nnunetv2_sizepenalty.ablation.lock import held
 from nnunetv2_sizepenalty.ablation.matrix import Matrix
 from nnunetv2_sizepenalty.ablation.runs import make_runs, seeded
 from nnunetv2_sizepenalty.ablation.state import Ablation
@@ -43,7 +44,15 @@ def prepare(matrix: Matrix, out: Path) -> Ablation:
 
 
 def write_all_inputs(ablation: Ablation) -> None:
-    """Links every run's images and references."""
+    """Links every run's images and references; of two calls at once one does it after the other."""
+    while True:
+        with held(ablation.out / "inputs" / ".lock") as lock:
+            if lock is not None:
+                _write_all_inputs(ablation)
+                return
+
+
+def _write_all_inputs(ablation: Ablation) -> None:
     for name in dict.fromkeys(run.dataset for run in ablation.runs):
         dataset = find_dataset(name)
         folders = {run.inputs: run.part for run in ablation.runs if run.dataset == name}

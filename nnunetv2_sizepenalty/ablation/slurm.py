@@ -4,8 +4,8 @@ import contextlib
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,18 @@ TIMEOUTS = 1_000_000
 
 @dataclass(frozen=True)
 class SlurmOptions:
-    """`minutes` is the time limit of a job, `gpus` the number that each run is trained on."""
+    """How jobs are submitted.
+
+    Attributes:
+        minutes: time limit of a job.
+        gpus: that each run is trained on.
+        others: sbatch's options beside these, without their dashes.
+    """
 
     minutes: int
     partition: str | None = None
     gpus: int = 0
+    others: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def signal_delay_s(self) -> int:
@@ -38,7 +45,11 @@ class SlurmOptions:
     @property
     def parameters(self) -> dict[str, Any]:
         """As submitit's Slurm executor names them."""
-        optional = {"partition": self.partition, "gpus_per_node": self.gpus or None}
+        optional = {
+            "partition": self.partition,
+            "gpus_per_node": self.gpus or None,
+            "additional_parameters": dict(self.others) or None,
+        }
         return {
             "job_name": "ablate",
             "time": self.minutes,

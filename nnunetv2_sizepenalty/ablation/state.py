@@ -141,14 +141,18 @@ def log_tail(run: Run) -> list[str]:
 
 def read_state(ablation: Ablation, run: Run) -> State:
     """The run's state."""
-    if who := holder(run.lock):
+    who = holder(run.lock)
+    if who and not trained.finished(run.fold_folder):
         return State(RUNNING, trained.progress(run.fold_folder) or who)
-    if failure := read_failure(run):
+    failure = None if who else read_failure(run)
+    if failure:
         return State(FAILED, failure)
     try:
         step = next_step(ablation, run)
     except UserError as error:
         return State(FAILED, str(error))
+    if who:
+        return State(RUNNING, step.name if step else who)
     if step is None:
         return State(DONE)
     return State(WAITING if step.waiting else QUEUED, step.name)

@@ -98,7 +98,7 @@ def progress(fold_folder: Path) -> str:
         text = file.read().decode(errors="replace")
     epochs = re.findall(r": Epoch (\d+)", text)
     found = re.findall(r"Pseudo dice \[(.*?)\]", text)
-    words = [f"epoch {epochs[-1]}"] * bool(epochs)
+    words = [f"epoch {epochs[-1]}"] if epochs else []
     if found:
         values = re.findall(r"(?:^|[ (])(nan|\d*\.\d+(?:e-?\d+)?|[01])(?=[,)\s]|$)", found[-1])
         words.append(f"Dice {' '.join(f'{float(value):.3f}' for value in values)}")

@@ -27,6 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gpus", metavar="N", type=int, help="for each run (nnU-Net's -num_gpus), 1 without it")
     parser.add_argument("--partition", metavar="NAME", help="slurm: the partition")
     parser.add_argument("--time", metavar="MINUTES", type=int, help="slurm: a job's time limit; it is requeued then")
+    parser.add_argument(
+        "--sbatch", metavar="OPTION=VALUE", nargs="+", default=[],
+        help="slurm: others of sbatch's options, such as cpus-per-task=8 mem=32G account=NAME",
+    )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="print the commands and batch scripts, run nothing")
 
 
@@ -71,8 +75,10 @@ def _check_options(args: argparse.Namespace) -> None:
             raise UserError(f"--{name} {getattr(args, name)}: at least 1 is needed")
     if args.executor == "slurm" and args.time is None:
         raise UserError("--executor slurm needs a time limit: --time MINUTES; jobs go on where it ends them")
-    if args.executor != "slurm" and (args.partition or args.time):
-        raise UserError("--partition and --time belong to --executor slurm")
+    if args.executor != "slurm" and (args.partition or args.time or args.sbatch):
+        raise UserError("--partition, --time and --sbatch belong to --executor slurm")
+    if bad := [text for text in args.sbatch if text.startswith("-") or not all(text.partition("="))]:
+        raise UserError(f"--sbatch {bad[0]}: write OPTION=VALUE without dashes, such as mem=32G")
     if args.executor != "local" and args.jobs:
         raise UserError("--jobs belongs to --executor local")
 
@@ -82,7 +88,8 @@ def _slurm_options(args: argparse.Namespace, device: str):
 
     if args.executor != "slurm":
         return None
-    return SlurmOptions(args.time, args.partition, (args.gpus or 1) if device == "cuda" else 0)
+    others = dict(text.split("=", 1) for text in args.sbatch)
+    return SlurmOptions(args.time, args.partition, (args.gpus or 1) if device == "cuda" else 0, others)
 
 
 def _executor(args: argparse.Namespace, device: str, folder: Path):

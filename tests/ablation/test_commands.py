@@ -95,8 +95,15 @@ def test_a_dry_run_names_what_is_left_with_nnunets_results_folder(make_ablation)
 
 
 def test_the_batch_script_is_an_array_with_limit_signal_and_gpus(tmp_path):
-    script = batch_script(tmp_path, SlurmOptions(minutes=600, partition="gpu", gpus=2), 70)
-    for line in ("--array=0-69%70", "--time=600", "--partition=gpu", "--gpus-per-node=2", "--signal=USR2@90"):
+    script = batch_script(tmp_path, SlurmOptions(600, "gpu", 2, {"mem": "32G"}), 70)
+    for line in (
+        "--array=0-69%70",
+        "--time=600",
+        "--partition=gpu",
+        "--gpus-per-node=2",
+        "--signal=USR2@90",
+        "--mem=32G",
+    ):
         assert f"#SBATCH {line}" in script.replace("'", "")
     assert "submitit.core._submit" in script
 

@@ -183,6 +183,16 @@ def test_a_run_that_somebody_works_on_is_running(ablation):
     assert read_state(ablation, run).kind == FAILED
 
 
+def test_a_running_run_says_what_it_is_at(ablation):
+    run = ablation.runs[0]
+    with held(run.lock):
+        write_checkpoint(run.fold_folder / "checkpoint_latest.pth")
+        (run.fold_folder / "training_log_1.txt").write_text(LOG)
+        assert read_state(ablation, run).detail == "epoch 8, Dice 0.512 nan 0.000"
+        finish_training(run)
+        assert read_state(ablation, run).detail == "predictions"
+
+
 LOG = """
 2026-01-01 10:00:00.0: Epoch 7
 2026-01-01 10:00:09.0: Pseudo dice [np.float32(0.5123), np.float64(nan), 0.0]
@@ -192,6 +202,8 @@ LOG = """
 
 
 def test_progress_is_the_last_epoch_and_dice(tmp_path):
+    assert trained.progress(tmp_path) == ""
+    (tmp_path / "training_log_0.txt").write_text("Using device: cpu\n")
     assert trained.progress(tmp_path) == ""
     (tmp_path / "training_log_1.txt").write_text(LOG)
     assert trained.progress(tmp_path) == "epoch 8, Dice 0.512 nan 0.000"
