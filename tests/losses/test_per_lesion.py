@@ -8,6 +8,8 @@ from torch.nn.functional import interpolate
 
 from nnunetv2_sizepenalty.lesions import label_components, lesion_cells
 from nnunetv2_sizepenalty.losses import DeepSupervision, Gate, SizeTerm, build_loss, logit_gradient_norms
+from nnunetv2_sizepenalty.losses.cells import lesion_volumes
+from nnunetv2_sizepenalty.losses.volumes import Batch
 
 GATES = {"none": None, "truth": Gate(5.0), "predicted": Gate(5.0, by="predicted"), "hard": Gate(5.0, hard=True)}
 FACTORS = {
@@ -166,6 +168,19 @@ def test_a_lesion_that_vanishes_at_a_scale_does_not_count_there():
     reference = torch.stack([coarse[b, 0][cells[b] == k].sum() for b, k in lesions])
     torch.testing.assert_close(value, SizeTerm(600 / 8)(predicted, reference).mean())
     assert loss.last.penalised.sum() == 3
+
+
+def test_a_faint_background_is_not_lost_in_a_large_cell():
+    logits = torch.full((1, 1, 32, 64, 128), -7.0)
+    logits[:, :, :12] = 20.0
+    mask = torch.zeros(1, 1, 32, 64, 128, dtype=torch.int32)
+    mask[..., 0, 0, 0] = mask[..., 31, 63, 127] = 1
+    target = target_of(mask)
+    expected = [torch.sigmoid(logits.double())[target[:, 1:] == k].sum() for k in (1, 2)]
+    batch = Batch.of(logits, target, regions=True, ignore_label=None, with_cells=True)
+    predicted, reference = lesion_volumes(batch, batch.measure()[0])
+    torch.testing.assert_close(predicted.double(), torch.stack(expected), rtol=1e-6, atol=0)
+    assert reference.tolist() == [1, 1]
 
 
 def test_record_and_gradient_norms_speak_of_lesions():
