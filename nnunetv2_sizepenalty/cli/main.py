@@ -25,7 +25,7 @@ SUBCOMMANDS: dict[str, str] = {
     "froc": "detection at every threshold by size, and calibration, from saved probabilities",
     "compare": "models on the same cases: differences, what they are worth, and when nothing can be told",
     "ablate": "a matrix of trainers, folds and repeats, trained, scored and compared, here or on Slurm",
-    "plot-loss": "how the size penalty behaves for a tau and a cap, as a figure",
+    "plot-loss": "how the size penalty behaves for a tau and a cap: a figure, or a page with sliders",
     "trainers": "every trainer name, letter and modifier, and what it means",
     "doctor": "what nnU-Net sees: versions, devices, folders, trainers",
     "path": "the export line for those who switch .pth files off",
