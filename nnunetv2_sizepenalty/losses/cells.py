@@ -29,7 +29,7 @@ def lesion_volumes(batch: Batch, volumes: Volumes) -> tuple[Tensor, Tensor]:
         if batch.ignored is not None:
             cells = cells.masked_fill(batch.ignored[samples, 0], 0)
         n = int(lesions[:, channel].max())
-        predicted.append(_sums(_probability(batch, samples, channel).to(volumes.predicted.dtype), cells, n))
+        predicted.append(_sums(_probability(batch, samples, channel), cells, n))
         reference.append(_sums(_truth(batch, samples, channel).to(volumes.reference.dtype), cells, n))
     return torch.cat(predicted), torch.cat(reference)
 
