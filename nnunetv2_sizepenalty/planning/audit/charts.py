@@ -45,7 +45,7 @@ def share_chart(rows: pd.DataFrame) -> alt.Chart:
     names, order = list(rows["bin"]), [SHARES[key] for key in shown]
     colours = [colour("muted"), *(light for light, _ in SERIES[:2])]
     share = alt.Color(
-        "share:N", scale=alt.Scale(domain=order, range=colours[: len(order)]), legend=alt.Legend(title=None)
+        "share:N", scale=alt.Scale(domain=order, range=colours[: len(order)]), legend=alt.Legend(title=None, columns=1)
     )
     x = alt.X("value:Q", axis=alt.Axis(title=None, format=".0%", grid=True, tickCount=5), scale=alt.Scale(domainMin=0))
     y = alt.Y("bin:N", sort=names, axis=alt.Axis(title=None, ticks=False))
@@ -85,7 +85,7 @@ def weight_chart(lesions: pd.DataFrame, unit: str) -> alt.LayerChart:
     order = list(WEIGHTS.values())
     base = base.transform_calculate(of=f"datum.kind == 'own_weight' ? '{order[1]}' : '{order[0]}'")
     scale = alt.Scale(domain=order, range=[light for light, _ in SERIES[:2]])
-    legend = alt.Legend(title=None)
+    legend = alt.Legend(title=None, columns=1)
     x = _size_axis(lesions, unit)
     axis = alt.Axis(title="weight of S", grid=True, values=[0, 0.25, 0.5, 0.75, 1], labelExpr=PLAIN)
     tooltip = [

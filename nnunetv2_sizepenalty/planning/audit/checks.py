@@ -5,6 +5,7 @@ from collections.abc import Callable
 from nnunetv2_sizepenalty.planning.audit import file_checks, fold_checks, label_checks, lesion_checks
 from nnunetv2_sizepenalty.planning.audit.dataset import AuditedDataset
 from nnunetv2_sizepenalty.planning.audit.findings import Finding, worst_first
+from nnunetv2_sizepenalty.planning.audit.plan import preprocess_command
 
 # Check -> whether it needs a plan.
 CHECKS: dict[Callable[[AuditedDataset], list[Finding]], bool] = {
@@ -24,6 +25,7 @@ CHECKS: dict[Callable[[AuditedDataset], list[Finding]], bool] = {
     lesion_checks.lost_lesions: True,
     lesion_checks.forced_patches: True,
     lesion_checks.weights: True,
+    lesion_checks.silence: True,
 }
 
 
@@ -33,20 +35,19 @@ def run_checks(audit: AuditedDataset) -> tuple[Finding, ...]:
     return worst_first([finding for check in wanted for finding in check(audit)])
 
 
-def not_looked_at(audit: AuditedDataset) -> list[str]:
+def not_looked_at(audit: AuditedDataset) -> list[tuple[str, str]]:
     """What the audit could not see, each with the command to get it."""
-    number = audit.number
     if audit.plan is None:
         return [
-            "There is no plan yet, so nothing is said of resampling, forced centres and the weight of S: "
-            f"nnUNetv2_plan_and_preprocess -d {number}"
+            (
+                "There is no plan yet, so nothing is said of resampling, forced centres and the weight of S.",
+                f"nnUNetv2_plan_and_preprocess -d {audit.number}",
+            )
         ]
-    plan = audit.plan
-    preprocess = f"nnUNetv2_preprocess -d {number} -plans_name {plan.name} -c {plan.configuration}"
-    lines = []
     if resampled := sum(case.preprocessed is False for case in audit.cases):
-        lines.append(
-            f"{resampled} of {len(audit.cases)} cases are not preprocessed: their label maps were resampled here with "
-            f"nnU-Net's own function. {preprocess}"
+        text = (
+            f"{resampled} of {len(audit.cases)} cases are not preprocessed: their label maps were resampled here, with "
+            "nnU-Net's own function."
         )
-    return lines
+        return [(text, preprocess_command(audit.plan, audit.number))]
+    return []

@@ -47,10 +47,11 @@ def grids(audit: AuditedDataset) -> list[Finding]:
     if lines := found[True]:
         what = f"{plural(len(lines), 'file')} elsewhere in space than the first channel of the case."
         remedy = (
-            "Look at nnUNetv2_plot_overlay_pngs: copy the image's header where the voxels do correspond, else resample "
-            "onto the image's grid; nnU-Net pairs voxels by index and would only warn."
+            "Copy the image's header where the voxels do correspond, else resample onto its grid: nnU-Net pairs voxels "
+            "by index and only warns."
         )
-        findings.append(Finding(WARNING, "grids", what, remedy, tuple(lines)))
+        command = f"nnUNetv2_plot_overlay_pngs -d {audit.number} -o FOLDER"
+        findings.append(Finding(WARNING, "grids", what, remedy, tuple(lines), command))
     return findings
 
 

@@ -16,7 +16,8 @@ class Finding:
         check: the check's name.
         what: one sentence.
         where: cases, pairs of cases or files, in order; empty where it is about the whole data set.
-        remedy: what to type or to change, one sentence.
+        remedy: what to change, one sentence.
+        command: what to type for it, where a command does it.
     """
 
     severity: str
@@ -24,6 +25,7 @@ class Finding:
     what: str
     remedy: str
     where: tuple[str, ...] = ()
+    command: str = ""
 
 
 def worst_first(findings: list[Finding]) -> tuple[Finding, ...]:

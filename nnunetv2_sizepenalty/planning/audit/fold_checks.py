@@ -20,8 +20,9 @@ def copied_images(audit: AuditedDataset) -> list[Finding]:
     findings = []
     if across:
         what = f"{plural(len(across), 'set')} of identical images on both sides of a fold of {_folds(audit)}."
-        remedy = f"Remove the copies, or split again with their patient as the group: {_split(audit, 'COLUMN')}."
-        findings.append(Finding(ERROR, "leakage", what, remedy, tuple(map(" = ".join, across.values()))))
+        remedy = "Remove the copies, or split again with the patient as the group."
+        command = _split(audit, "--order CSV --group COLUMN")
+        findings.append(Finding(ERROR, "leakage", what, remedy, tuple(map(" = ".join, across.values())), command))
     rest = tuple(" = ".join(same) for same in copies if ", ".join(same) not in across)
     if rest:
         what = f"{plural(len(rest), 'set')} of identical images: they count twice."
@@ -48,9 +49,10 @@ def patients_across_folds(audit: AuditedDataset) -> list[Finding]:
     if not across:
         return []
     what = f"{plural(len(across), 'patient')} on both sides of a fold of {_folds(audit)}, as the cases' names have it."
-    remedy = f"Split by patient: {_split(audit, patients.pattern)}."
     severity = WARNING if patients.pattern else ERROR
-    return [Finding(severity, "leakage", what, remedy, tuple(map(", ".join, across.values())))]
+    command = _split(audit, f"--group '{patients.pattern}'" if patients.pattern else "")
+    where = tuple(map(", ".join, across.values()))
+    return [Finding(severity, "leakage", what, "Split by patient.", where, command)]
 
 
 def _alike(contents: Mapping) -> list[tuple[str, ...]]:
@@ -66,8 +68,5 @@ def _folds(audit: AuditedDataset) -> str:
 
 
 def _split(audit: AuditedDataset, group: str) -> str:
-    overwrite = " --overwrite" if audit.folds_exist else ""
-    named = f" --group '{group}'" if group else ""
-    if group == "COLUMN":
-        named = " --order CSV --group COLUMN"
-    return f"nnUNetv2_sizepenalty split -d {audit.number}{named}{overwrite}"
+    options = [f"-d {audit.number}", group, "--overwrite" * audit.folds_exist]
+    return " ".join(["nnUNetv2_sizepenalty split", *filter(None, options)])

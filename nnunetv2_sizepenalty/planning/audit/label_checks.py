@@ -83,8 +83,8 @@ def cases_without_lesion(audit: AuditedDataset) -> list[Finding]:
     if len(empty) == len(audit.cases):
         return [Finding(ERROR, "lesion-free cases", "No case has a lesion.", "Check the labels in labelsTr.")]
     what = f"{plural(len(empty), 'case')} of {len(audit.cases)} without a lesion: S is 0 there, patches lie at random."
-    remedy = f"Keep them; nnUNetv2_sizepenalty split -d {audit.number} spreads them evenly over the folds."
-    return [Finding(NOTE, "lesion-free cases", what, remedy, tuple(empty))]
+    command = f"nnUNetv2_sizepenalty split -d {audit.number}"
+    return [Finding(NOTE, "lesion-free cases", what, "Keep them, spread over the folds.", tuple(empty), command)]
 
 
 def _ignore(audit: AuditedDataset) -> int | None:

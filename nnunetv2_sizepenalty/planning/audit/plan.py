@@ -111,6 +111,11 @@ def _plan_command(dataset: Dataset) -> str:
     return f"nnUNetv2_plan_and_preprocess -d {dataset_number(dataset)}"
 
 
+def preprocess_command(plan: Plan, number: int) -> str:
+    """What preprocesses the data set's cases for a plan."""
+    return f"nnUNetv2_preprocess -d {number} -plans_name {plan.name} -c {plan.configuration}"
+
+
 def dataset_number(dataset: Dataset) -> int:
     """The id in its name."""
     return int(dataset.name[7:10])

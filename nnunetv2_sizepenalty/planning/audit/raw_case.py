@@ -33,7 +33,7 @@ class RawFile:
         geometry: property -> its numbers: shape and spacing (z, y, x), and what the reader knows of place.
         constant: channels of the file whose voxels all hold one value -> that value.
         n_channels: 1 for a label.
-        content: hash of shape and voxels; None where every voxel is 0.
+        content: hash of shape and voxels; None where every channel is constant.
     """
 
     name: str
@@ -49,8 +49,8 @@ class RawCase:
 
     Attributes:
         case: identifier.
-        images, label: what could be read of them.
-        unreadable: one line for each file that couldn't.
+        images, label: those that can be used.
+        unreadable: one line for each file that can't.
         components: label value -> connected components of it.
     """
 
@@ -83,8 +83,8 @@ def read_raw_case(paths: CasePaths, reader: type) -> tuple[RawCase, np.ndarray |
     else:
         array, properties = _read(lambda names: reader().read_seg(names[0]), paths.label, unreadable)
         if array is not None:
-            label = _raw_file(paths.label, array, properties)
             segmentation = _labels(array, paths.label, unreadable)
+            label = None if segmentation is None else _raw_file(paths.label, array, properties)
     components = {} if segmentation is None else components_of_values(segmentation)
     case = RawCase(paths.case, tuple(images), label, tuple(unreadable), components)
     return case, segmentation, _hull(boxes, images)
@@ -107,14 +107,15 @@ def _raw_file(path: Path, array: np.ndarray, properties: dict) -> RawFile:
     geometry = {"shape": array.shape[1:], "spacing": properties["spacing"]}
     geometry |= {title: known[name] for name, title in names.items() if name in known}
     ends = [(channel.min(), channel.max()) for channel in array]
+    constant = {index: float(low) for index, (low, high) in enumerate(ends) if low == high}
     digest = blake2b(repr(array.shape).encode(), digest_size=16)
     digest.update(np.ascontiguousarray(array))
     return RawFile(
         path.name,
         {name: tuple(float(value) for value in np.ravel(values)) for name, values in geometry.items()},
-        {index: float(low) for index, (low, high) in enumerate(ends) if low == high},
+        constant,
         len(array),
-        digest.hexdigest() if array.any() else None,
+        None if len(constant) == len(array) else digest.hexdigest(),
     )
 
 

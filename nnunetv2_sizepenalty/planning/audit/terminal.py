@@ -31,7 +31,7 @@ def print_audit(audit: AuditedDataset, findings: Sequence[Finding]) -> None:
             table.add_row(*(Text(cell.text) for cell in row))
         console.print(table)
     for line in (folds(audit), *not_looked_at(audit)):
-        console.print(Text(line))
+        _print_with_command(console, *line)
     console.print(Text(f"\n{headline(findings)}", style="bold"))
     for finding in findings:
         console.print(Text.assemble((finding.severity, STYLES[finding.severity]), f" {finding.check}: {finding.what}"))
@@ -39,4 +39,10 @@ def print_audit(audit: AuditedDataset, findings: Sequence[Finding]) -> None:
             console.print(Text(f"    {place}", style="dim"))
         if len(finding.where) > SHOWN:
             console.print(Text(f"    and {len(finding.where) - SHOWN} more", style="dim"))
-        console.print(Text(f"    -> {finding.remedy}"))
+        _print_with_command(console, f"    -> {finding.remedy}", finding.command)
+
+
+def _print_with_command(console: Console, text: str, command: str) -> None:
+    console.print(Text(text))
+    if command:
+        console.print(Text(f"       {command}"))

@@ -31,13 +31,11 @@ def about(audit: AuditedDataset) -> str:
     return ", ".join(parts)
 
 
-def folds(audit: AuditedDataset) -> str:
-    """Which folds were looked at, and how to get others."""
+def folds(audit: AuditedDataset) -> tuple[str, str]:
+    """Which folds were looked at, and the command that makes others."""
     if audit.folds_exist:
-        return f"Folds: the {len(audit.folds)} of splits_final.json."
+        return f"The {plural(len(audit.folds), 'fold')} of splits_final.json were looked at.", ""
+    command = f"nnUNetv2_sizepenalty split -d {audit.number}"
     if not audit.folds:
-        return "Folds: none, nnU-Net needs five cases to make its own."
-    return (
-        "Folds: there is no splits_final.json yet, so those that nnU-Net would make at random; "
-        f"nnUNetv2_sizepenalty split -d {audit.number} makes balanced ones, by patient."
-    )
+        return "There are no folds: nnU-Net needs five cases to make its own.", command
+    return "There is no splits_final.json yet: the folds are those that nnU-Net would make at random.", command
