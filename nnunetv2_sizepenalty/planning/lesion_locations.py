@@ -135,7 +135,7 @@ def find_lesions(
     Raises:
         UserError: a case has not been preprocessed.
     """
-    what = (Path(folder), tuple(map(tuple, channels)), slicewise)
+    what = (Path(folder), tuple(tuple(map(int, values)) for values in channels), slicewise)
     known = {case: _read(*what, case) for case in identifiers}
     new = [case for case in identifiers if known[case] is None]
     if new:
