@@ -65,7 +65,7 @@ def locate_lesions(labels: np.ndarray, channels: Sequence[Sequence[int]], *, sli
         channels: as `foreground_channels` gives them.
         slicewise: components within each slice, which is what a 2D network sees of a volume.
     """
-    generator = np.random.default_rng(_FORMAT)
+    generator = np.random.default_rng(0)
     channel, voxels, coordinates = [], [], [np.empty((0, 3), np.uint16)]
     for index, values in enumerate(channels):
         mask = np.isin(labels, values)
