@@ -81,6 +81,7 @@ class MadeDataset:
         self.preprocessed.mkdir(parents=True, exist_ok=True)
         resampling = {"is_seg": True, "order": 1, "order_z": 0, "force_separate_z": None}
         configuration = {
+            "architecture": {},
             "data_identifier": f"{name}_data",
             "spacing": list(spacing_mm),
             "patch_size": list(patch_size),
