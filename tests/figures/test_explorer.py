@@ -204,6 +204,14 @@ def test_sliders_move_the_numbers(page):
 
 
 @pytest.mark.integration
+def test_a_slider_stays_where_it_is_put(page):
+    positions = list(range(0, 1001, 7))
+    for name in ("v_g", "v_p", "tau", "cap", "lambda_s"):
+        moved = f"(at) => {{ ({MOVE})({{{name}: {{at}}}}); return document.getElementById('{name}').valueAsNumber; }}"
+        assert page.evaluate(f"(all) => all.map({moved})", positions) == positions
+
+
+@pytest.mark.integration
 def test_both_sliders_meet_in_one_volume(page):
     page.evaluate(MOVE, {"v_g": 123.4})
     at = page.evaluate("document.getElementById('v_g').value")

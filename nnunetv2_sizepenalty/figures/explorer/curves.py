@@ -70,10 +70,11 @@ def gradient_chart() -> alt.LayerChart:
 def error_chart() -> alt.LayerChart:
     """Both errors over the predicted volume; the one that counts is drawn in full."""
     base, x = over_predictions(), predicted_x()
+    largest = formulas.relative_volume_error(str(PATCH), "v_g")
     scale = alt.Scale(
         type="symlog",
         constant=1,
-        domain=[0, alt.ExprRef(formulas.relative_volume_error(str(PATCH), "v_g"))],
+        domain=[0, alt.ExprRef(f"max({largest}, {formulas.log_volume_ratio('0', 'v_g')})")],
         nice=False,
     )
     ticks = [0, 1, 3, 10, 30, 100, 1000, 10_000, 100_000]
@@ -96,7 +97,7 @@ def error_chart() -> alt.LayerChart:
     cap = (
         alt.Chart(ONE)
         .transform_calculate(cap_error=f"cap / {formulas.size_weight('v_g')}")
-        .transform_filter(f"datum.cap_error < {formulas.relative_volume_error(str(PATCH), 'v_g')}")
+        .transform_filter(f"datum.cap_error < {largest}")
         .encode(y=y("cap_error"))
     )
     return alt.layer(

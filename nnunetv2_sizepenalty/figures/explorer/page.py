@@ -69,7 +69,11 @@ def _presets() -> list[dict]:
     kept = ("unit", "voxel_ml", "gate_voxels")
     return [
         {"name": "Thesis's default", "set": {name: value for name, value in thesis.items() if name not in kept}},
-        {"name": "At initialisation", "note": "p is 0.5 everywhere: half the patch", "set": {"v_p": PATCH / 2}},
+        {
+            "name": "At initialisation",
+            "note": "p is 0.5 everywhere in a patch of 32 x 128 x 128",
+            "set": {"v_p": PATCH / 2},
+        },
         {"name": "Collapsed", "note": "nothing predicted", "set": {"v_p": 0}},
         {
             "name": f"{GATE_ML:g} mL",

@@ -49,14 +49,14 @@ def map_chart() -> alt.LayerChart:
     )
     legend = alt.Legend(title="S", gradientLength=140, gradientThickness=8, titleOrient="left", tickCount=4)
     equal = alt.Chart(steps()).transform_calculate(r=reference_at("datum.i"), p="datum.r")
-    right = equal.transform_filter(f"datum.i == {round(STEPS * 0.86)}")
+    right = equal.transform_filter(f"datum.i == {round(STEPS * 0.64)}")
     return alt.layer(
         base.transform_filter("!datum.silent")
         .mark_rect()
         .encode(**place, fill=alt.Fill("penalty:Q", scale=shades, legend=legend)),
         base.transform_filter("datum.silent").mark_rect(color=colour("silent")).encode(**place),
         equal.mark_line(color=colour("muted"), strokeDash=[3, 4], strokeWidth=1.2).encode(x=x, y=y),
-        right.mark_text(color=colour("muted"), align="right", dx=-8, baseline="bottom").encode(
+        right.mark_text(color=colour("muted"), align="left", dx=8, dy=5, baseline="top").encode(
             x=x, y=y, text=alt.value("right volume")
         ),
         alt.Chart(ONE).transform_calculate(r="v_g").mark_rule(color=colour("ink"), opacity=0.5).encode(x=x),
