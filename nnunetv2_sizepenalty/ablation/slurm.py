@@ -2,6 +2,7 @@
 
 import contextlib
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from nnunetv2_sizepenalty.ablation.job import RunJob
 from nnunetv2_sizepenalty.ablation.runs import Run
 from nnunetv2_sizepenalty.ablation.state import Ablation
 from nnunetv2_sizepenalty.atomic import atomic_file
+from nnunetv2_sizepenalty.errors import UserError
 
 # submitit gives up after three time-outs unless it is told otherwise.
 TIMEOUTS = 1_000_000
@@ -70,25 +72,27 @@ class Slurm:
 
     live = True
 
-    def __init__(self, folder: Path, options: SlurmOptions):
+    def __init__(self, ablation: Ablation, options: SlurmOptions):
+        """Takes over the jobs of an earlier call that Slurm still has.
+
+        Raises:
+            UserError: there is no Slurm here.
+        """
+        if shutil.which("sbatch") is None or shutil.which("srun") is None:
+            raise UserError("--executor slurm: no sbatch and srun here; call this where Slurm's commands are")
         self._options = options
-        self._executor = submitit.SlurmExecutor(folder, max_num_timeout=TIMEOUTS)
+        self._executor = submitit.SlurmExecutor(ablation.out / "jobs", max_num_timeout=TIMEOUTS)
         self._executor.update_parameters(**options.parameters)
         self._jobs: dict[str, submitit.Job] = {}
         self._ended: dict[str, submitit.Job] = {}
-        self._queued: set[str] = set()
+        for run in ablation.runs:
+            with contextlib.suppress(OSError):
+                self._jobs[run.key] = submitit.SlurmJob(self._executor.folder, _job_file(run).read_text())
+        self.active()
+        self._ended.clear()
 
     def free(self) -> int:
         return sys.maxsize
-
-    def adopt(self, ablation: Ablation) -> None:
-        """Takes over the jobs of an earlier call that Slurm still has."""
-        for run in ablation.runs:
-            with contextlib.suppress(OSError):
-                job_id = _job_file(run).read_text()
-                self._jobs[run.key] = submitit.SlurmJob(self._executor.folder, job_id)
-        self.active()
-        self._ended.clear()
 
     def submit(self, ablation: Ablation, keys: Sequence[str]) -> None:
         patience = self._options.signal_delay_s * 2 / 3

@@ -92,12 +92,13 @@ def _slurm_options(args: argparse.Namespace, device: str):
     return SlurmOptions(args.time, args.partition, (args.gpus or 1) if device == "cuda" else 0, others)
 
 
-def _executor(args: argparse.Namespace, device: str, folder: Path):
+def _executor(args: argparse.Namespace, ablation):
     from nnunetv2_sizepenalty.ablation.executor import Debug, Local, local_slots
     from nnunetv2_sizepenalty.ablation.slurm import Slurm
 
+    device, folder = ablation.matrix.device, ablation.out / "jobs"
     if args.executor == "slurm":
-        return Slurm(folder, _slurm_options(args, device))
+        return Slurm(ablation, _slurm_options(args, device))
     if args.executor == "debug":
         return Debug(folder, args.gpus or 1)
     return Local(folder, local_slots(device, args.gpus or 1, args.jobs))
@@ -112,7 +113,7 @@ def _run(args: argparse.Namespace, ablation) -> int:
     from nnunetv2_sizepenalty.ablation.state import DONE
     from nnunetv2_sizepenalty.ablation.table import make_table, summary
 
-    executor = _executor(args, ablation.matrix.device, ablation.out / "jobs")
+    executor = _executor(args, ablation)
     runner = Runner(ablation, executor)
     console = Console()
     shown = set()

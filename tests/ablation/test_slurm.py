@@ -40,7 +40,7 @@ def test_a_limit_shorter_than_the_training_is_finished_through_requeues(workspac
         environment = {**workspace.environment, "nnUNet_extTrainer": str(workspace.folder)}
         environment |= {name: slurm[name] for name in ("PATH", "SLURM_CONF")}
         done = subprocess.run(
-            [script("nnUNetv2_sizepenalty"), "ablate", matrix, "-o", output, "--executor", "slurm", "--time", "1"],
+            [script("nnUNetv2_sizepenalty"), "ablate", matrix, "-o", output, "--executor", "slurm", "--time", "2"],
             env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=900,
         )  # fmt: skip
         logs = [path.read_text() for path in sorted(output.glob("runs/*/log.txt"))]
@@ -50,5 +50,8 @@ def test_a_limit_shorter_than_the_training_is_finished_through_requeues(workspac
         assert log.count("$ nnUNetv2_train") == 1 + log.count(" --c\n") > 1
         assert "SIGTERM received: saved epoch" in log
         (checkpoint,) = workspace.folder.glob(f"nnUNet_results/*/*/fold_{fold}/checkpoint_final.pth")
-        assert len(torch.load(checkpoint, weights_only=False)["logging"]["train_losses"]) == 4
+        logged = torch.load(checkpoint, weights_only=False)["logging"]
+        assert len(logged["train_losses"]) == 4
+        spent = logged["epoch_end_timestamps"][-1] - logged["epoch_start_timestamps"][0]
+        assert spent > 120, "the limit of two minutes was long enough"
     assert "Requeued job" in "".join(path.read_text() for path in (output / "jobs").glob("*"))
