@@ -17,7 +17,15 @@ from nnunetv2_sizepenalty.demo.run import DATASET, PLANS, Demo
 from nnunetv2_sizepenalty.demo.scores import metrics, read_cases
 from nnunetv2_sizepenalty.evaluation.calibration import count_calibration
 
-VARIANTS = ("", "_lambda0p1", "_late40", "_balanced", "_priorbias")
+# without S, with it, and its variants
+VARIANTS = (
+    "DT_nnUNet",
+    "DTS_nnUNet",
+    "DTS_nnUNet_lambda0p1",
+    "DTS_nnUNet_late40",
+    "DTS_nnUNet_balanced",
+    "DTS_nnUNet_priorbias",
+)
 LENGTH = "_1epochs"  # 250 steps, as the demo's nnU-Net
 SEEDS = (0, 1)
 COLUMNS = (
@@ -81,13 +89,13 @@ def main() -> None:
     rows = {}
     for seed in SEEDS:
         for variant in VARIANTS:
-            trainer = f"nnUNetTrainerDTS_nnUNet{variant}{LENGTH}_seed{seed}"
+            trainer = f"nnUNetTrainer{variant}{LENGTH}_seed{seed}"
             rows[variant, seed] = score(demo, trainer, train_and_predict(demo, trainer))
     print(f"\n| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     for variant in VARIANTS:
         repeats = zip(FORMATS, *(rows[variant, seed] for seed in SEEDS), strict=True)
         cells = (" / ".join(map(form.format, values)) for form, *values in repeats)
-        print(f"| `DTS_nnUNet{variant}` | {' | '.join(cells)} |")
+        print(f"| `{variant}` | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
