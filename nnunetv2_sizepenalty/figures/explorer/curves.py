@@ -84,7 +84,7 @@ def error_chart() -> alt.LayerChart:
         return alt.Y(f"{column}:Q", scale=scale, axis=axis)
 
     def curve(column: str, name: str, chosen: str, **place: int) -> list[alt.Chart]:
-        style = {"color": colour("found"), "opacity": alt.ExprRef(f"{chosen} ? 1 : 0.35")}
+        style = {"color": colour("found"), "opacity": alt.ExprRef(f"{chosen} ? 1 : 0.5")}
         width = alt.ExprRef(f"{chosen} ? 2.5 : 1.5")
         end = base.transform_filter(f"datum.i == {STEPS}")
         return [
