@@ -68,9 +68,7 @@ class PriorBias:
         if self.local_rank == 0:
             configuration = self.configuration_manager
             kinds = self.patch_kinds(configuration)
-            found = [
-                foreground_prior(draw_patch_volumes(dataset, kinds, self.label_manager, configuration.batch_size))
-            ]
+            found = [foreground_prior(draw_patch_volumes(dataset, kinds, self.label_manager, configuration.batch_size))]
         if self.is_ddp:
             dist.broadcast_object_list(found)
         return found[0]

@@ -1,5 +1,6 @@
 """What a trainer's name says of S: its variant, its weight, and when it counts."""
 
+import sys
 from typing import Any
 
 from nnunetv2_sizepenalty.losses import Gate
@@ -53,9 +54,16 @@ class SizeTermOptions:
         ml = self.gate_ml or self.predicted_gate_ml or self.hard_gate_ml
         if ml is None:
             return None
-        voxels = planned_voxels(ml, self.plans_manager, self.configuration_manager)
         by = "reference" if self.predicted_gate_ml is None else "predicted"
-        return Gate(voxels, by=by, hard=self.hard_gate_ml is not None)
+        return Gate(self.voxels_of(ml), by=by, hard=self.hard_gate_ml is not None)
+
+    def voxels_of(self, ml: float) -> float:
+        """Voxels of the plan that a modifier's mL are; ends the process where the images have no volume."""
+        try:
+            return planned_voxels(ml, self.plans_manager, self.configuration_manager)
+        except ValueError as error:
+            print(f"{type(self).__name__}: {error}", file=sys.stderr)
+            sys.exit(2)
 
     def initialize(self) -> None:
         super().initialize()

@@ -1,6 +1,5 @@
 """`_tau2ml` and `_tauAuto`: a tau that the plan's spacing or the fold's training cases tell."""
 
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +9,6 @@ from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2_sizepenalty.losses import DeepSupervision
 from nnunetv2_sizepenalty.planning.lesion_locations import find_lesions, foreground_channels
 from nnunetv2_sizepenalty.planning.tau import Volumes, lesion_volumes, median_tau, patch_volumes
-from nnunetv2_sizepenalty.trainers.voxels import planned_voxels
 
 
 class TauFromData:
@@ -26,11 +24,7 @@ class TauFromData:
 
     def initialize(self) -> None:
         if self.tau_ml is not None:
-            try:
-                self.tau = planned_voxels(self.tau_ml, self.plans_manager, self.configuration_manager)
-            except ValueError as error:
-                print(f"{type(self).__name__}: tau of {error}", file=sys.stderr)
-                sys.exit(2)
+            self.tau = self.voxels_of(self.tau_ml)
         super().initialize()
 
     def on_train_start(self) -> None:

@@ -24,5 +24,7 @@ def planned_voxels(ml: float, plans: PlansManager, configuration: ConfigurationM
     """
     spacing = voxel_mm(plans, configuration)
     if NO_SPACING in spacing:
-        raise ValueError(f"{ml:g} mL: these images are of pixels without a volume; name pixels, such as _tau300")
+        raise ValueError(
+            f"{ml:g} mL: these images are of pixels and have no volume; tau can be given in them (_tau300)"
+        )
     return voxels_from_ml(ml, spacing)

@@ -88,19 +88,22 @@ def test_tau_in_ml_is_converted_with_the_plans_spacing(make):
     assert trainer.tau == trainer.settings["tau_voxels"] == trainer.loss.size_term.tau == pytest.approx(expected)
 
 
-def test_tau_in_ml_of_pixels_is_refused_in_one_line(make, monkeypatch, capsys):
+@pytest.mark.parametrize("modifier", ["tau2ml", "gate5ml", "gatePred5ml", "hardgate5ml"])
+def test_ml_of_pixels_are_refused_in_one_line(make, monkeypatch, capsys, modifier):
     from nnunetv2_sizepenalty.trainers import find_trainer
 
     trainer = make("nnUNetTrainerDTS_seed1")
     plans = json.loads(json.dumps(trainer.plans_manager.plans)) | {"continue_training": False}
     plans["configurations"]["3d_fullres"]["spacing"] = [999, 1, 1]
-    pixels = find_trainer("nnUNetTrainerDTS_tau2ml")(plans, "3d_fullres", 0, trainer.dataset_json, torch.device("cpu"))
+    pixels = find_trainer(f"nnUNetTrainerDTS_{modifier}")(
+        plans, "3d_fullres", 0, trainer.dataset_json, torch.device("cpu")
+    )
     capsys.readouterr()
     with pytest.raises(SystemExit) as end:
         pixels.initialize()
     assert end.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "tau of 2 mL" in line
+    assert f"{modifier}: {2 if modifier == 'tau2ml' else 5} mL" in line
     assert "_tau300" in line
 
 
