@@ -31,6 +31,10 @@ from nnunetv2_sizepenalty.ablation.state import (
 )
 from nnunetv2_sizepenalty.errors import UserError
 
+_TOLD_TO_END = (-signal.SIGTERM, 128 + signal.SIGTERM)
+# Slurm kills what it has told to end after KillWait, half a minute unless a cluster says otherwise.
+_GRACE_S = 120
+
 
 class RunJob:
     """Called, does all that is left of a run; answers DONE, WAITING (for other folds), FAILED, or RUNNING (elsewhere).
@@ -123,6 +127,10 @@ class RunJob:
         while not self._ended(self._child):
             sleep(0.2)
         code, self._child = self._child.returncode, None
+        if code in _TOLD_TO_END and os.environ.get("SUBMITIT_EXECUTOR") == "slurm":
+            # Slurm takes the whole job away, perhaps to queue it again: that is no failure of the run
+            say(log, f"{command[0]} was told to end by SIGTERM")
+            sleep(_GRACE_S)
         if code:
             raise CommandFailed(f"{command[0]} ended with exit code {code}")
 
