@@ -22,9 +22,7 @@ def test_softmax_of_the_bias_is_the_prior(prior):
 
 
 def network(classes: int) -> nn.Module:
-    return PlainConvUNet(
-        1, 3, [2, 4, 4], nn.Conv2d, 3, [1, 2, 2], 1, classes, 1, conv_bias=True, deep_supervision=True
-    )
+    return PlainConvUNet(1, 3, [2, 4, 4], nn.Conv2d, 3, [1, 2, 2], 1, classes, 1, conv_bias=True, deep_supervision=True)
 
 
 def test_all_heads_start_at_the_prior():
