@@ -126,7 +126,9 @@ def read_folds(dataset: Dataset) -> tuple[Fold, ...] | None:
     if not path.is_file():
         return None
     try:
-        parts = json.loads(path.read_text())
+        parts = list(json.loads(path.read_text()))
+        if not parts:
+            raise ValueError
         tests = json.loads((dataset.folder / TEST_FOLDS).read_text()) if (dataset.folder / TEST_FOLDS).is_file() else []
         tests += [{"test": []}] * (len(parts) - len(tests))
         return tuple(

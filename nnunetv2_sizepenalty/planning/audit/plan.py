@@ -101,7 +101,10 @@ def _plans_files(folder: Path) -> Sequence[Path]:
     """Every plans file of a preprocessed dataset's folder."""
     found = []
     for path in sorted(folder.glob("*.json")):
-        content = json.loads(path.read_text())
+        try:
+            content = json.loads(path.read_text())
+        except ValueError:
+            continue  # no plans, whatever it is
         if isinstance(content, dict) and {"configurations", "plans_name"} <= set(content):
             found.append(path)
     return found
