@@ -1,6 +1,7 @@
 """The figures of docs/phantom.md: the phantom's images, lesions, threshold floor and time, beside a real case.
 
-python benchmarks/phantom.py --cases 60 [--shape Z Y X] [--spacing Z Y X] [--real ISLES_DIR] [--picture FILE.png]
+python benchmarks/phantom.py --cases 60 [--shape Z Y X] [--spacing Z Y X] [--anatomy mni] [--lesions MASKS_DIR]
+                             [--real ISLES_DIR] [--picture FILE.png]
 """
 
 import argparse
@@ -12,8 +13,26 @@ import numpy as np
 
 from nnunetv2_sizepenalty.lesions import component_voxels, label_components, voxels_to_ml
 from nnunetv2_sizepenalty.phantom import generate_case
+from nnunetv2_sizepenalty.phantom.dataset import ANATOMIES
+from nnunetv2_sizepenalty.phantom.lesion_masks import MaskFolder
+from nnunetv2_sizepenalty.phantom.lesion_shapes import EllipsoidLesions
+from nnunetv2_sizepenalty.phantom.mask_lesions import MaskLesions
+from nnunetv2_sizepenalty.phantom.parameters import DEFAULTS
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+LOSS_BINS_ML = (0, 0.008, 0.02, 0.05, 0.1, 1, np.inf)
+
+
+class Recorded:
+    """A source of lesions that keeps the volumes it planned."""
+
+    def __init__(self, source):
+        self.source, self.volumes_ml = source, []
+
+    def plan(self, rng, subject):
+        planned = self.source.plan(rng, subject)
+        self.volumes_ml += [lesion.volume_ml for lesion in planned]
+        return planned
 
 
 def image_figures(adc, dwi, mask, spacing_mm):
@@ -36,6 +55,32 @@ def read_real(folder):
     images = {role: nib.load(sorted(Path(folder).rglob(f"*_{role}.nii.gz"))[0]) for role in ("adc", "dwi", "msk")}
     adc, dwi, mask = (image.get_fdata().transpose(2, 1, 0) for image in images.values())
     return adc, dwi, mask > 0, tuple(map(float, images["adc"].header.get_zooms()[::-1]))
+
+
+def lesion_sizes(mask, spacing_mm):
+    """mL of each lesion of a mask; 26-connected, as the cohort's are counted."""
+    return voxels_to_ml(component_voxels(*label_components(mask, 26)), spacing_mm)
+
+
+def print_sizes(sizes):
+    """Percentiles of lesion volumes and numbers; `sizes` holds an array of mL for each case."""
+    totals, numbers = np.array([s.sum() for s in sizes]), np.array([len(s) for s in sizes])
+    print("labelled mL a case, 5/25/50/75/95 %:", np.percentile(totals, (5, 25, 50, 75, 95)).round(2))
+    print("lesions a case, 25/50/75/95 %:", np.percentile(numbers, (25, 50, 75, 95)))
+    print("mL of one lesion, 25/50/75/90 %:", np.percentile(np.concatenate(sizes), (25, 50, 75, 90)).round(2))
+    print(
+        f"share of cases with one lesion {(numbers == 1).mean():.2f}, with none {(numbers == 0).mean():.2f}, "
+        f"with less than 1 mL {(totals < 1).mean():.2f}"
+    )
+
+
+def print_lost(planned_ml, cases):
+    """How many planned lesions are in no label, by planned volume."""
+    kept_ml = [lesion.volume_ml for case in cases for lesion in case.lesions]
+    planned, kept = (np.histogram(v, LOSS_BINS_ML)[0] for v in (planned_ml, kept_ml))
+    for low, high, n, k in zip(LOSS_BINS_ML, LOSS_BINS_ML[1:], planned, kept, strict=False):
+        print(f"lost of {n:5} lesions of {low:g} to {high:g} mL: {n - k}")
+    print(f"lost of all {planned.sum()}: {planned.sum() - kept.sum()} ({1 - kept.sum() / planned.sum():.0%})")
 
 
 def mean_dice(images, masks, thresholds):
@@ -72,12 +117,24 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shape", type=int, nargs=3)
     parser.add_argument("--spacing", type=float, nargs=3)
+    parser.add_argument("--anatomy", choices=ANATOMIES, default="analytic")
+    parser.add_argument("--lesions", help="folder of real lesion masks")
     parser.add_argument("--real", help="folder with a case in ISLES 2022's layout")
     parser.add_argument("--picture", help="PNG: the real case above three phantoms")
     args = parser.parse_args()
 
-    start = time.process_time()
-    cases = [generate_case(args.seed, i, args.shape, args.spacing) for i in range(1, args.cases + 1)]
+    masks = MaskFolder.open(args.lesions) if args.lesions else None
+    anatomy = ANATOMIES[args.anatomy]()
+    start, cases, planned_ml = time.process_time(), [], []
+    for i in range(1, args.cases + 1):
+        source = (
+            MaskLesions.of_case(masks, args.seed, i, DEFAULTS.masks)
+            if masks
+            else EllipsoidLesions(DEFAULTS.sizes, DEFAULTS.lesions)
+        )
+        recorded = Recorded(source)
+        cases.append(generate_case(args.seed, i, args.shape, args.spacing, anatomy=anatomy, lesions=recorded))
+        planned_ml += recorded.volumes_ml
     print(f"{(time.process_time() - start) / args.cases:.2f} s of CPU a case")
     data = [(c.adc, c.dwi, c.mask > 0, c.spacing_mm) for c in cases]
     figures = [image_figures(*d) for d in data if d[2].any()]
@@ -88,20 +145,16 @@ def main():
         low, middle, high = np.percentile([f[name] for f in figures], (10, 50, 90))
         print(f"{name:28}{real_figures.get(name, np.nan):8.2f}{low:16.2f}{middle:10.2f}{high:10.2f}")
 
-    spacing_mm = cases[0].spacing_mm
-    sizes = [voxels_to_ml(component_voxels(*label_components(d[2], 26)), spacing_mm) for d in data]
-    totals, numbers = np.array([s.sum() for s in sizes]), np.array([len(s) for s in sizes])
-    print("labelled mL a case, 5/25/50/75/95 %:", np.percentile(totals, (5, 25, 50, 75, 95)).round(2))
-    print("lesions a case, 25/50/75/95 %:", np.percentile(numbers, (25, 50, 75, 95)))
-    print("mL of one lesion, 25/50/75/90 %:", np.percentile(np.concatenate(sizes), (25, 50, 75, 90)).round(2))
-    print(
-        f"share of cases with one lesion {(numbers == 1).mean():.2f}, with none {(numbers == 0).mean():.2f}, ", end=""
-    )
-    print(f"with less than 1 mL {(totals < 1).mean():.2f}")
-    masks = [d[2] for d in data]
-    print(f"best fixed DWI threshold: mean Dice {mean_dice([d[1] for d in data], masks, range(100, 1500, 20)):.2f}")
+    print("phantom:")
+    print_sizes([lesion_sizes(d[2], d[3]) for d in data])
+    print_lost(planned_ml, cases)
+    if masks:
+        print(f"the {len(masks.names)} masks themselves:")
+        print_sizes([lesion_sizes(m.voxels, m.spacing_mm) for m in map(masks.read, masks.names)])
+    labels = [d[2] for d in data]
+    print(f"best fixed DWI threshold: mean Dice {mean_dice([d[1] for d in data], labels, range(100, 1500, 20)):.2f}")
     relative = [d[1] / np.median(d[1][d[1] > 0]) for d in data]
-    print(f"the same on DWI / median: mean Dice {mean_dice(relative, masks, np.arange(1, 4, 0.05)):.2f}")
+    print(f"the same on DWI / median: mean Dice {mean_dice(relative, labels, np.arange(1, 4, 0.05)):.2f}")
     if args.picture:
         picture(([real] if real else []) + data[:3], args.picture)
 

@@ -19,6 +19,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MM",
         help="voxel size along z, y, x in mm (default: 146 224 224 mm over the shape, 2 2 2 for ISLES's)",
     )
+    parser.add_argument(
+        "--anatomy",
+        choices=("analytic", "mni"),
+        default="analytic",
+        help="the brain: of ellipsoids, or the MNI152 template (default: analytic)",
+    )
+    parser.add_argument(
+        "--lesions",
+        metavar="FOLDER",
+        help="real lesion masks in MNI space (*lesion.nii.gz, such as the SOOP cohort's) instead of ellipsoids",
+    )
     parser.add_argument("--processes", type=int, default=min(8, os.cpu_count() or 1), metavar="P", help="cases at once")
     parser.add_argument("--overwrite", action="store_true", help="replace an older phantom in the folder")
 
@@ -44,6 +55,8 @@ def run(args: argparse.Namespace) -> None:
             args.seed,
             args.shape,
             args.spacing,
+            anatomy=args.anatomy,
+            lesion_masks=args.lesions,
             first_case=args.first_case,
             processes=args.processes,
             overwrite=args.overwrite,

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
@@ -12,9 +13,16 @@ import pandas as pd
 from nnunetv2_sizepenalty import __version__
 from nnunetv2_sizepenalty.atomic import atomic_folder
 from nnunetv2_sizepenalty.parallel import map_cases
+from nnunetv2_sizepenalty.phantom.anatomy import AnalyticAnatomy
 from nnunetv2_sizepenalty.phantom.case import PhantomCase, generate_case
 from nnunetv2_sizepenalty.phantom.findings import Finding
 from nnunetv2_sizepenalty.phantom.grid import Grid
+from nnunetv2_sizepenalty.phantom.lesion_masks import MaskFolder
+from nnunetv2_sizepenalty.phantom.mask_lesions import MaskLesions
+from nnunetv2_sizepenalty.phantom.mni import MniAnatomy
+from nnunetv2_sizepenalty.phantom.parameters import DEFAULTS
+
+ANATOMIES = {"analytic": AnalyticAnatomy, "mni": MniAnatomy}
 
 LESION_COLUMNS = (
     "case",
@@ -50,6 +58,8 @@ def write_dataset(
     shape: Sequence[int] | None = None,
     spacing_mm: Sequence[float] | None = None,
     *,
+    anatomy: str = "analytic",
+    lesion_masks: str | Path | None = None,
     first_case: int = 1,
     processes: int = 1,
     overwrite: bool = False,
@@ -59,21 +69,29 @@ def write_dataset(
     `phantom.json` says what the folder was made of, `lesions.csv` holds a row for each lesion and distractor. The same
     arguments give the same bytes, whatever the number of processes. Shape, spacing and errors as in `generate_case`.
 
+    Args:
+        anatomy: one of `ANATOMIES`.
+        lesion_masks: a folder of real masks as `MaskFolder` reads it; lesions are the analytic source's when None.
+
     Raises:
+        UserError: no masks in `lesion_masks`, or one that can't be used.
         FileExistsError: `folder` holds something, and `overwrite` is off or it's no phantom; nothing was written.
     """
     # What is replaced is deleted, so a mistyped folder must not be.
     overwrite = overwrite and (Path(folder) / "phantom.json").is_file()
     grid = Grid.centred(shape, spacing_mm)
+    masks = None if lesion_masks is None else MaskFolder.open(lesion_masks)
     indices = range(first_case, first_case + cases)
     with atomic_folder(folder, overwrite=overwrite) as temporary:
-        jobs = [(temporary, seed, index, grid.shape, grid.spacing_mm) for index in indices]
-        records = map_cases(_write_case, jobs, processes=processes, description="phantom")
+        series = _Series(temporary, seed, grid, anatomy, masks)
+        records = map_cases(series.write_case, indices, processes=processes, description="phantom")
         lesions = pd.DataFrame([row for r in records for row in r.pop("findings")], columns=list(LESION_COLUMNS))
         lesions.to_csv(temporary / "lesions.csv", index=False, float_format="%.5g", lineterminator="\n")
         about = {
             "generator": f"nnunetv2_sizepenalty {__version__}",
             "seed": seed,
+            "anatomy": anatomy,
+            "lesions": "ellipsoids" if masks is None else f"{len(masks.names)} masks",
             "shape_zyx": grid.shape,
             "spacing_mm_zyx": grid.spacing_mm,
             "adc_unit": "1e-3 mm^2/s",
@@ -83,24 +101,36 @@ def write_dataset(
         (temporary / "phantom.json").write_text(json.dumps(about, indent=2) + "\n")
 
 
-def _write_case(job: tuple[Path, int, int, tuple, tuple]) -> dict:
-    """Writes one case's images; returns what phantom.json and lesions.csv say of it."""
-    folder, seed, index, shape, spacing_mm = job
-    case = generate_case(seed, index, shape, spacing_mm)
-    name = case_name(index)
-    for role, path in case_files(name).items():
-        array = {"adc": case.adc, "dwi": case.dwi, "msk": case.mask}[role]
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(_nifti_bytes(array, case.affine))
-    return {
-        "case": name,
-        "index": index,
-        "age": case.age,
-        "lesions": len(case.lesions),
-        "lesion_ml": round(sum(f.labelled_ml for f in case.lesions), 5),
-        "distractors": len(case.findings) - len(case.lesions),
-        "findings": [_row(name, case, finding) for finding in case.findings],
-    }
+@dataclass(frozen=True)
+class _Series:
+    """What all cases of a folder share; travels to the processes that write them."""
+
+    folder: Path
+    seed: int
+    grid: Grid
+    anatomy: str
+    masks: MaskFolder | None
+
+    def write_case(self, index: int) -> dict:
+        """Writes one case's images; returns what phantom.json and lesions.csv say of it."""
+        lesions = self.masks and MaskLesions.of_case(self.masks, self.seed, index, DEFAULTS.masks)
+        anatomy = ANATOMIES[self.anatomy]()
+        case = generate_case(self.seed, index, self.grid.shape, self.grid.spacing_mm, anatomy=anatomy, lesions=lesions)
+        name = case_name(index)
+        for role, path in case_files(name).items():
+            array = {"adc": case.adc, "dwi": case.dwi, "msk": case.mask}[role]
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / path).write_bytes(_nifti_bytes(array, case.affine))
+        record = {
+            "case": name,
+            "index": index,
+            "age": case.age,
+            "lesions": len(case.lesions),
+            "lesion_ml": round(sum(f.labelled_ml for f in case.lesions), 5),
+            "distractors": len(case.findings) - len(case.lesions),
+            "findings": [_row(name, case, finding) for finding in case.findings],
+        }
+        return record if lesions is None else record | {"masks": lesions.names}
 
 
 def _row(name: str, case: PhantomCase, finding: Finding) -> tuple:

@@ -106,6 +106,17 @@ class LesionSizes:
 
 
 @dataclass(frozen=True)
+class MaskPlacement:
+    """How one patient's real lesions become another's."""
+
+    mirror_chance: float = 0.5
+    shift_sd_mm: float = 3.0
+    # in this share of the cases a second patient's lesions below that volume come on top
+    added_chance: float = 0.40
+    added_below_ml: float = 1.0
+
+
+@dataclass(frozen=True)
 class LesionAge:
     """What an infarct of one age does to ADC, and to S0 by T2."""
 
@@ -162,6 +173,7 @@ class PhantomParameters:
     tissue: TissueSignal = TissueSignal()
     acquisition: Acquisition = Acquisition()
     sizes: LesionSizes = LesionSizes()
+    masks: MaskPlacement = MaskPlacement()
     lesions: LesionAppearance = LesionAppearance()
     distractors: tuple[Distractor, ...] = (
         Distractor("chronic", (0, 5), (1.5, 2.6), (0.6, 1.0)),
