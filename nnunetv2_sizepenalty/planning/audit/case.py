@@ -55,7 +55,7 @@ class AuditedCase:
         lesions: a row a lesion, `COLUMNS`: voxels in the raw label map; size in mL (in pixels where `flat`); voxels
             outside the box that nnU-Net crops to; voxels kept at the plan's spacing; the share of this case's forced
             patches that are centred on it when a voxel is drawn (`by_voxel`) and when a lesion is (`by_lesion`); the
-            mean of exp(-V / tau) over patches forced onto it, V being all that the patch holds of the class
+            mean of exp(-V / tau) over patches forced onto its voxels, V being all that the patch holds of the class
             (`patch_weight`) or this lesion alone (`own_weight`). NaN where nothing can be said.
         preprocessed: whether the preprocessed data were read; None without a plan.
         stale: whether they were made of an image of another size.
@@ -134,8 +134,10 @@ def _at_plan(
         centres, everything, alone = zip(*patches_of_lesion(lesion, found, mask, patch), strict=True)
         weights = size_weight(torch.tensor([everything, alone], dtype=torch.float64), TAU).numpy()
         numbers = origins[tuple(np.array(centres).T)]
+        # a patch stands for its part of the voxels: pieces that resampling broke off a lesion count little
+        part = found.voxels[lesion] / len(numbers)
         for total, terms in ((patches, 1), (patch_weight, weights[0]), (own_weight, weights[1])):
-            np.add.at(total, numbers, terms)
+            np.add.at(total, numbers, part * terms)
     kept = np.bincount(origins[mask], minlength=n + 1)
     patches[patches == 0] = np.nan
     columns = {

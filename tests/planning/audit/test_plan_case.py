@@ -180,3 +180,29 @@ def test_preprocessed_data_give_the_same_as_raw_ones(made, audited):
     after, _ = audited(dataset)
     assert [case.preprocessed for case in after.cases] == [True, False]
     pd.testing.assert_frame_equal(before.lesions, after.lesions)
+
+
+def test_a_piece_that_resampling_breaks_off_counts_by_its_voxels(made, audited):
+    dataset = made(cases=["a"], channels=1)
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[2:8, 4:14, 2:14] = 1
+    labels[4, 8, 14:22] = 1  # a bridge that is too thin for the plan, but for where it hits a voxel's centre
+    labels[3:6, 7:10, 22:25] = 1
+    dataset.write(dataset.image("a"), np.ones(SHAPE, np.float32))
+    dataset.write(dataset.label("a"), labels)
+    dataset.write_plans(spacing_mm=(4, 6, 6), patch_size=(16, 16, 16))
+    audit, _ = audited(dataset)
+    (row,) = audit.lesions.to_dict("records")
+    plan = plan_of(dataset)
+    planned = planned_case(
+        "a", labels.astype(np.int32), (4, 2, 2), (slice(None),) * 3, plan, {"labels": dataset.labels}
+    )
+    pieces = [np.count_nonzero(piece) for piece in _pieces(planned.labels)]
+    assert len(pieces) == 2
+    assert row["kept"] == sum(pieces)
+    assert row["own_weight"] == pytest.approx(np.average(np.exp(-np.array(pieces) / 600), weights=pieces))
+
+
+def _pieces(mask):
+    components, n = label_components(mask)
+    return [components == piece for piece in range(1, n + 1)]
