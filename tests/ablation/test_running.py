@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -47,6 +48,8 @@ def start(workspace: Workspace, output: Path, trainers, *options) -> subprocess.
             [script("nnUNetv2_sizepenalty"), "ablate", matrix, "-o", output, *options],
             env={**workspace.environment, "nnUNet_extTrainer": str(workspace.folder / "trainers")},
             stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
+            # tests in the background ignore Ctrl-C, and so would what they start
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
 
