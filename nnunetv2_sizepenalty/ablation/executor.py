@@ -51,7 +51,7 @@ def answer(job: submitit.Job, patience_s: float = 0.0) -> str | None:
 
 
 class Debug:
-    """One run after another in this process, its errors in Python's debugger."""
+    """One run after another in this process, where a debugger can look."""
 
     live = False
 

@@ -1,6 +1,7 @@
 """`nnUNetv2_sizepenalty ablate`: trains, predicts and scores every run of a matrix, then compares."""
 
 import argparse
+import sys
 from pathlib import Path
 
 MATRIX_OPTIONS = (
@@ -35,6 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if sys.platform == "win32":
+        from nnunetv2_sizepenalty.errors import UserError
+
+        raise UserError("submitit and the locks need Linux or macOS: on Windows call this in WSL")
     from nnunetv2_sizepenalty.ablation.matrix import make_matrix, read_matrix
     from nnunetv2_sizepenalty.ablation.prepare import advice, prepare, write_all_inputs
     from nnunetv2_sizepenalty.cli.failures import failures_of
@@ -49,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         matrix = read_matrix(args.file)
         matrix = make_matrix(matrix.model_dump() | given, str(args.file))
-    if args.output is None and args.file is None:
+    if args.output is None and (args.file is None or not args.file.suffix):
         raise UserError("name a folder for the results with -o")
     output = (args.output or args.file.with_suffix("")).resolve()
     if args.gpus and args.gpus > 1 and matrix.device != "cuda":

@@ -53,8 +53,8 @@ def start(workspace: Workspace, output: Path, trainers, *options) -> subprocess.
         )  # fmt: skip
 
 
-def to_the_end(workspace: Workspace, output: Path, trainers, exit_code: int = 0) -> None:
-    code = start(workspace, output, trainers).wait()
+def to_the_end(workspace: Workspace, output: Path, trainers, *options, exit_code: int = 0) -> None:
+    code = start(workspace, output, trainers, *options).wait()
     ends = [text[-1500:] for text in logs(output).values()]
     assert code == exit_code, output.with_suffix(".log").read_text()[-3000:] + "\n".join(ends)
 
@@ -141,7 +141,7 @@ def test_a_finished_matrix_starts_nothing(workspace, finished):
 
 
 def test_a_run_that_fails_leaves_a_hole_and_stops_no_other(workspace, finished):
-    to_the_end(workspace, finished, [OURS, "nnUNetTrainerFailsOnFold1"], exit_code=1)
+    to_the_end(workspace, finished, [OURS, "nnUNetTrainerFailsOnFold1"], "--executor", "debug", exit_code=1)
     table = pd.read_csv(finished / "runs.csv").set_index("run")
     states = {(row.trainer, row.fold): row.state for row in table.itertuples()}
     assert states == {
