@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
 from nnunetv2_sizepenalty.lesions import component_voxels, label_components, voxels_to_ml
 from nnunetv2_sizepenalty.losses.terms import size_weight
@@ -83,7 +82,7 @@ def audit_case(item: tuple[CasePaths, CaseLesions | None], work: Work) -> Audite
     planned, stale = None, False
     if work.plan is not None and _fit(raw):
         planned = planned_case(raw.case, segmentation, spacing, box, work.plan, work.settings)
-        stale = sorted(planned.shape) != sorted(segmentation.shape)
+        stale = planned.shape != tuple(segmentation.shape[axis] for axis in work.plan.manager.transpose_forward)
         planned = None if stale else planned
     if planned is not None and found is None:
         found = locate_lesions(planned.labels, list(work.classes.values()))
@@ -148,15 +147,3 @@ def _at_plan(
         "own_weight": own_weight / patches,
     }
     return {name: values[1:] for name, values in columns.items()}
-
-
-def named_classes(manager: LabelManager, labels: Mapping) -> dict[str, tuple[int, ...]]:
-    """Name of each foreground class or region -> its values, in the order of the losses' channels."""
-    from nnunetv2_sizepenalty.planning.lesion_locations import foreground_channels
-
-    names = {
-        frozenset(entry if isinstance(entry, (list, tuple)) else [entry]): name
-        for name, entry in labels.items()
-        if name != "ignore"
-    }
-    return {names[frozenset(values)]: values for values in foreground_channels(manager)}

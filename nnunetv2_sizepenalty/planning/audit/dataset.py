@@ -18,10 +18,10 @@ from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.lesions import SizeBins
 from nnunetv2_sizepenalty.parallel import map_cases
-from nnunetv2_sizepenalty.planning.audit.case import AuditedCase, Work, audit_case, named_classes
+from nnunetv2_sizepenalty.planning.audit.case import COLUMNS, AuditedCase, Work, audit_case
 from nnunetv2_sizepenalty.planning.audit.plan import Plan, dataset_number
 from nnunetv2_sizepenalty.planning.audit.raw_case import CasePaths
-from nnunetv2_sizepenalty.planning.lesion_locations import find_lesions
+from nnunetv2_sizepenalty.planning.lesion_locations import find_lesions, foreground_channels
 from nnunetv2_sizepenalty.planning.split_files import SPLITS, TEST_FOLDS, Dataset
 from nnunetv2_sizepenalty.planning.splits import Fold
 
@@ -73,7 +73,7 @@ def audit_cases(dataset: Dataset, plan: Plan | None, *, processes: int = 1) -> A
         channels = len(settings["channel_names"] if "channel_names" in settings else settings["modality"])
     except (KeyError, AssertionError, RuntimeError) as error:
         raise UserError(f"{dataset.name}/dataset.json: nnU-Net refuses it ({error}); mend it") from None
-    classes = named_classes(manager, settings["labels"])
+    classes = _named_classes(manager, settings["labels"])
     paths = case_paths(dataset)
     reader = _reader(settings, paths)
     found = {}
@@ -86,11 +86,22 @@ def audit_cases(dataset: Dataset, plan: Plan | None, *, processes: int = 1) -> A
     flat = all(case.flat for case in cases if case.raw.label is not None)
     bins = SizeBins(PIXEL_EDGES, unit="px") if flat else SizeBins(ML_EDGES)
     lesions = pd.concat([case.lesions for case in cases], ignore_index=True)
-    lesions = lesions.assign(bin=bins.index(lesions["size"].to_numpy(dtype=float)))
+    lesions = lesions.astype(dict.fromkeys(COLUMNS[2:], float))  # a case without a lesion has no types
+    lesions = lesions.assign(bin=bins.index(lesions["size"].to_numpy()))
     cases = tuple(replace(case, lesions=case.lesions.iloc[:0]) for case in cases)
     folds = read_folds(dataset)
     shown = folds if folds is not None else nnunet_folds([path.case for path in paths])
     return AuditedDataset(dataset, classes, channels, cases, lesions, bins, shown, folds is not None, plan)
+
+
+def _named_classes(manager: LabelManager, labels: Mapping) -> dict[str, tuple[int, ...]]:
+    """Name of each foreground class or region -> its values, in the order of the losses' channels."""
+    names = {
+        frozenset(entry if isinstance(entry, (list, tuple)) else [entry]): name
+        for name, entry in labels.items()
+        if name != "ignore"
+    }
+    return {names[frozenset(values)]: values for values in foreground_channels(manager)}
 
 
 def _reader(settings: dict, paths: Sequence[CasePaths]) -> type:

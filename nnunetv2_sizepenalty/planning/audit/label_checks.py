@@ -92,7 +92,7 @@ def _ignore(audit: AuditedDataset) -> int | None:
 
 
 def _one_component(components: Sequence[Mapping[int, int]]) -> bool:
-    counts = [n for case in components for n in case.values()]
+    counts = [n for case in components for n in case.values() if n]
     return sum(n == 1 for n in counts) >= ONE_COMPONENT * len(counts)
 
 

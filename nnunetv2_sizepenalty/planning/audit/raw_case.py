@@ -12,6 +12,9 @@ from scipy.ndimage import find_objects
 
 from nnunetv2_sizepenalty.lesions import label_components
 
+# More values than that are no labels; their components are not worth the time.
+MOST_COUNTED = 200
+
 Box = tuple[slice, ...]
 
 
@@ -51,7 +54,7 @@ class RawCase:
         case: identifier.
         images, label: those that can be used.
         unreadable: one line for each file that can't.
-        components: label value -> connected components of it.
+        components: label value -> connected components of it (`components_of_values`).
     """
 
     case: str
@@ -125,16 +128,20 @@ def _labels(array: np.ndarray, path: Path, unreadable: list[str]) -> np.ndarray 
         unreadable.append(f"{path.name}: has {len(array)} channels, a label map has one")
         return None
     whole = np.rint(array[0])
-    if not np.array_equal(whole, array[0]) or whole.min() < 0:
+    if not np.array_equal(whole, array[0]) or whole.min() < 0 or whole.max() > np.iinfo(np.int32).max:
         unreadable.append(f"{path.name}: holds values that are no labels, such as fractions or negative ones")
         return None
     return whole.astype(np.int32)
 
 
 def components_of_values(segmentation: np.ndarray) -> dict[int, int]:
-    """Label value above 0 -> its connected components."""
-    boxes = enumerate(find_objects(segmentation), start=1)
-    return {value: label_components(segmentation[box] == value)[1] for value, box in boxes if box is not None}
+    """Label value above 0 -> its connected components; 0 for those beyond the first `MOST_COUNTED` values."""
+    values = np.unique(segmentation[segmentation > 0])
+    counted = values[:MOST_COUNTED]
+    places = np.where(np.isin(segmentation, counted), np.searchsorted(counted, segmentation) + 1, 0)
+    boxes = zip(counted, find_objects(places), strict=True)
+    found = {int(value): label_components(segmentation[box] == value)[1] for value, box in boxes}
+    return {int(value): found.get(int(value), 0) for value in values}
 
 
 def _nonzero_box(array: np.ndarray) -> Box | None:

@@ -225,6 +225,16 @@ def test_instance_ids_are_listed_in_short(made, audited):
     assert found.where == ("a: 2 to 40 (39 values)",)
 
 
+def test_an_image_in_the_place_of_a_label_is_no_list_of_instances(made, audited):
+    dataset = made()
+    values = np.random.default_rng(0).permutation(8 * 24 * 24).reshape(8, 24, 24).astype(np.int32) // 3
+    values[0, 0, :2] = 2_000_000_000, 0
+    dataset.write(dataset.label("a"), values)
+    _, (found,) = audited(dataset)
+    assert (found.check, found.severity) == ("label values", ERROR)
+    assert found.where == ("a: 2 to 2000000000 (1535 values)",)
+
+
 def test_split_that_exists_is_read_with_its_test_part(made, audited):
     dataset = made()
     copy_within(dataset)
