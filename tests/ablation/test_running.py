@@ -23,7 +23,7 @@ OURS = "nnUNetTrainerDTS_1epochs"
 
 
 @pytest.fixture(scope="module")
-def workspace(tiny_dataset, tmp_path_factory) -> Workspace:
+def place(tiny_dataset, tmp_path_factory) -> Workspace:
     """The tiny dataset with a split and results of its own, and somebody else's trainers."""
     workspace = Workspace(tmp_path_factory.mktemp("ablation"))
     for name in FOLDERS:
@@ -109,46 +109,44 @@ def kill_and_finish(workspace: Workspace, output: Path, trainers, moments) -> No
 
 
 @pytest.fixture(scope="module")
-def finished(workspace) -> Path:
+def finished(place) -> Path:
     """A matrix of one of our trainers and one of somebody's, both folds, killed twice on its way."""
-    output = workspace.folder / "out"
+    output = place.folder / "out"
     # what a process leaves that is killed while it writes its last checkpoint
-    broken = fold_folder(workspace, "nnUNetTrainerTheirs", 1)
+    broken = fold_folder(place, "nnUNetTrainerTheirs", 1)
     broken.mkdir(parents=True)
     (broken / trained.FINAL).write_bytes(b"PK\x03\x04 and half of the weights")
-    kill_and_finish(workspace, output, [OURS, "nnUNetTrainerTheirs"], [12, 30])
+    kill_and_finish(place, output, [OURS, "nnUNetTrainerTheirs"], [12, 30])
     return output
 
 
-def test_a_killed_matrix_ends_complete_though_called_twice_and_a_broken_checkpoint_is_not_a_finished_training(
-    workspace, finished
-):
-    assert len(finals(workspace)) == 4
-    assert (fold_folder(workspace, "nnUNetTrainerTheirs", 1) / "checkpoint_final.unreadable").exists()
+def test_a_killed_matrix_ends_complete_and_a_broken_checkpoint_is_not_a_finished_training(place, finished):
+    assert len(finals(place)) == 4
+    assert (fold_folder(place, "nnUNetTrainerTheirs", 1) / "checkpoint_final.unreadable").exists()
     assert "checkpoint_final.pth was not used" in log_of(finished, "nnUNetTrainerTheirs", 1)
 
 
-def test_thresholds_are_those_of_the_other_fold(workspace, finished):
+def test_thresholds_are_those_of_the_other_fold(place, finished):
     for fold in (0, 1):
         commands = re.findall(r"\$ (nnUNetv2_sizepenalty threshold .*)", log_of(finished, OURS, fold))
         assert f" -f {1 - fold} " in commands[-1]
 
 
-def test_a_finished_matrix_starts_nothing(workspace, finished):
-    before = finals(workspace), logs(finished)
-    to_the_end(workspace, finished, [OURS, "nnUNetTrainerTheirs"])
-    assert (finals(workspace), logs(finished)) == before
+def test_a_finished_matrix_starts_nothing(place, finished):
+    before = finals(place), logs(finished)
+    to_the_end(place, finished, [OURS, "nnUNetTrainerTheirs"])
+    assert (finals(place), logs(finished)) == before
 
 
-def test_a_run_that_fails_leaves_a_hole_and_stops_no_other(workspace, finished):
-    to_the_end(workspace, finished, [OURS, "nnUNetTrainerFailsOnFold1"], "--executor", "debug", exit_code=1)
+def test_a_run_that_fails_leaves_a_hole_and_stops_no_other(place, finished):
+    to_the_end(place, finished, [OURS, "nnUNetTrainerFailsOnFold1"], "--executor", "debug", exit_code=1)
     table = pd.read_csv(finished / "runs.csv").set_index("run")
     states = {(row.trainer, row.fold): row.state for row in table.itertuples()}
     assert states == {
         (OURS, 0): "done", (OURS, 1): "done",
         ("nnUNetTrainerFailsOnFold1", 0): "failed", ("nnUNetTrainerFailsOnFold1", 1): "failed",
     }  # fmt: skip
-    assert trained.finished(fold_folder(workspace, "nnUNetTrainerFailsOnFold1", 0))
+    assert trained.finished(fold_folder(place, "nnUNetTrainerFailsOnFold1", 0))
     report = (finished / "report.html").read_text()
     assert "2 of the runs are missing" in report
     assert "the disk of fold 1 is on fire" in report
@@ -156,10 +154,10 @@ def test_a_run_that_fails_leaves_a_hole_and_stops_no_other(workspace, finished):
     assert "nnUNetTrainerFailsOnFold1 is not compared: 2 of its 2 runs are missing" in report
 
 
-def test_ctrl_c_lets_ours_save(workspace):
-    output, trainer = workspace.folder / "interrupted", "nnUNetTrainerDTS_300epochs"
-    call = start(workspace, output, [trainer])
-    fold = fold_folder(workspace, trainer, 0)
+def test_ctrl_c_lets_ours_save(place):
+    output, trainer = place.folder / "interrupted", "nnUNetTrainerDTS_300epochs"
+    call = start(place, output, [trainer])
+    fold = fold_folder(place, trainer, 0)
     while "epoch 1" not in trained.progress(fold):
         assert call.poll() is None, output.with_suffix(".log").read_text()
         time.sleep(0.2)
@@ -173,8 +171,8 @@ def test_ctrl_c_lets_ours_save(workspace):
 
 
 @pytest.mark.full
-def test_killed_ten_times_at_random_moments(workspace):
+def test_killed_ten_times_at_random_moments(place):
     seed = int(os.environ.get("ABLATION_KILL_SEED", "0"))
     draw = random.Random(seed)
     trainers = ["nnUNetTrainerDTF_2epochs", "nnUNetTrainerTFS_2epochs"]
-    kill_and_finish(workspace, workspace.folder / "ten", trainers, [draw.uniform(3, 45) for _ in range(10)])
+    kill_and_finish(place, place.folder / "ten", trainers, [draw.uniform(3, 45) for _ in range(10)])

@@ -22,7 +22,7 @@ pytestmark = [
 
 
 @pytest.fixture
-def workspace(tiny_dataset, tmp_path) -> Workspace:
+def place(tiny_dataset, tmp_path) -> Workspace:
     """The tiny dataset with a split that has a test part."""
     workspace = Workspace(tmp_path)
     for name in ("nnUNet_raw", "nnUNet_preprocessed"):
@@ -33,12 +33,12 @@ def workspace(tiny_dataset, tmp_path) -> Workspace:
     return workspace
 
 
-def test_a_limit_shorter_than_the_training_is_finished_through_requeues(workspace):
-    output = workspace.folder / "out"
-    matrix = workspace.folder / "matrix.yaml"
+def test_a_limit_shorter_than_the_training_is_finished_through_requeues(place):
+    output = place.folder / "out"
+    matrix = place.folder / "matrix.yaml"
     matrix.write_text("datasets: 997\nplans: TinyPlans\ntrainers: nnUNetTrainerSlow\nfolds: [0, 1]\ndevice: cpu\n")
     with tempfile.TemporaryDirectory(prefix="slurm-") as folder, running_cluster(Path(folder), cpus=2) as slurm:
-        environment = {**workspace.environment, "nnUNet_extTrainer": str(workspace.folder)}
+        environment = {**place.environment, "nnUNet_extTrainer": str(place.folder)}
         environment |= {name: slurm[name] for name in ("PATH", "SLURM_CONF")}
         done = subprocess.run(
             [script("nnUNetv2_sizepenalty"), "ablate", matrix, "-o", output, "--executor", "slurm", "--time", "2"],
@@ -52,7 +52,7 @@ def test_a_limit_shorter_than_the_training_is_finished_through_requeues(workspac
         assert saved
         assert re.findall(r"Continuing this epoch after (\d+) of", log) == saved
         assert log.count("training goes on from checkpoint_latest.pth") >= len(saved)
-        (checkpoint,) = workspace.folder.glob(f"nnUNet_results/*/*/fold_{fold}/checkpoint_final.pth")
+        (checkpoint,) = place.folder.glob(f"nnUNet_results/*/*/fold_{fold}/checkpoint_final.pth")
         logged = torch.load(checkpoint, weights_only=False)["logging"]
         assert len(logged["train_losses"]) == 4
         spent = logged["epoch_end_timestamps"][-1] - logged["epoch_start_timestamps"][0]
