@@ -26,11 +26,10 @@ OURS = "nnUNetTrainerDTS_1epochs"
 def place(tiny_dataset, tmp_path_factory) -> Workspace:
     """The tiny dataset with a split and results of its own, and somebody else's trainers."""
     workspace = Workspace(tmp_path_factory.mktemp("ablation"))
-    for name in FOLDERS:
-        shutil.copytree(tiny_dataset.workspace.folder / name, workspace.folder / name, dirs_exist_ok=True,
-                        ignore=shutil.ignore_patterns("fold_*", "splits_final.json"))  # fmt: skip
-    shutil.rmtree(workspace.folder / "nnUNet_results")
-    (workspace.folder / "nnUNet_results").mkdir()
+    for name in FOLDERS[:2]:
+        split = shutil.ignore_patterns("splits_final.json")
+        shutil.copytree(tiny_dataset.workspace.folder / name, workspace.folder / name, ignore=split)
+    (workspace.folder / FOLDERS[2]).mkdir()
     workspace.run("nnUNetv2_sizepenalty", "split", "-d", 997, "--folds", 2)
     (workspace.folder / "trainers").mkdir()
     (workspace.folder / "trainers" / "somebodys_trainers.py").write_text(MODULE)
