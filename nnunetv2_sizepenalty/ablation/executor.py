@@ -33,21 +33,25 @@ class Executor(Protocol):
         """Runs whose job is queued or running."""
 
     def outcome(self, key: str) -> str | None:
-        """What an ended job answered; None where it was killed."""
+        """What an ended job answered, or its error in a line; None where it was killed."""
 
     def stop(self) -> str:
         """Ends the jobs, or lets them go on; says which."""
 
 
 def answer(job: submitit.Job, patience_s: float = 0.0) -> str | None:
-    """What the job's process left; a network file system may show it some seconds late."""
+    """What the job returned, or the last line of its traceback; None where it left nothing.
+
+    Args:
+        patience_s: a network file system may show it some seconds late.
+    """
     until = monotonic() + patience_s
     while not job.paths.result_pickle.exists():
         if monotonic() >= until:
             return None
         sleep(1)
     kind, value = submitit.core.utils.pickle_load(job.paths.result_pickle)
-    return value if kind == "success" else None
+    return value if kind == "success" else value.strip().splitlines()[-1]
 
 
 class Debug:

@@ -11,10 +11,10 @@ from nnunetv2_sizepenalty.ablation.state import (
     FAILED,
     QUEUED,
     RUNNING,
+    WAITING,
     Ablation,
     State,
     clear_failure,
-    log_tail,
     read_state,
     record_failure,
 )
@@ -72,19 +72,15 @@ class Runner:
         outcome = self.executor.outcome(key)
         if outcome == FAILED:
             self._given_up.add(key)
-        elif outcome is None and self.states[key].kind == QUEUED:
-            # killed: for its memory, or by somebody
+        elif outcome not in (DONE, WAITING, RUNNING) and self.states[key].kind == QUEUED:
             self._given_up.add(key)
-            record_failure(run, before.detail, "the job ended without a word, as one that is killed does")
+            reason = outcome or "the job ended without a word, as one does that is killed, perhaps for memory"
+            record_failure(run, before.detail, reason)
         self.states[key] = read_state(self.ablation, run)
 
     def interrupt(self) -> str:
         """Ends this call's part; returns what becomes of the jobs."""
         return self.executor.stop()
-
-    def failures(self) -> dict[str, list[str]]:
-        """Failed runs -> the last lines of their logs."""
-        return {run.key: log_tail(run) for run in self.ablation.runs if self.states[run.key].kind == FAILED}
 
 
 @contextlib.contextmanager
