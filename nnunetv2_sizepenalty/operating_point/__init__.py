@@ -11,11 +11,10 @@ _HOMES = {
     "ModelFolder": "model_folder",
     "Objective": "scores",
     "OperatingPoint": "point",
-    "Prediction": "probabilities",
+    "Prediction": "predictor",
     "apply_folder": "apply",
     "bake_folder": "bake",
     "choose_operating_point": "threshold",
-    "dense_thresholds": "candidates",
     "read_operating_point": "point",
 }
 __all__ = [*_HOMES]

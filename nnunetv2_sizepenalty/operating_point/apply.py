@@ -11,11 +11,11 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunetv2_sizepenalty.atomic import atomic_folder
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_output.heads import Heads, read_heads
+from nnunetv2_sizepenalty.nnunet_output.probabilities import read_probabilities
 from nnunetv2_sizepenalty.operating_point.cut import cut_probabilities
-from nnunetv2_sizepenalty.operating_point.labels import Heads, read_heads
 from nnunetv2_sizepenalty.operating_point.model_folder import read_json, spacing_of
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, Cut, OperatingPoint
-from nnunetv2_sizepenalty.operating_point.probabilities import read_probabilities
 from nnunetv2_sizepenalty.parallel import map_cases
 
 

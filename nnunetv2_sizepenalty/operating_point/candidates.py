@@ -7,27 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnunetv2_sizepenalty.lesions import voxel_volume_mm3
+from nnunetv2_sizepenalty.nnunet_output.thresholds import DEFAULT_THRESHOLD
 
 # The thesis's set and filter (section 4.5).
 THESIS_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 THESIS_MIN_VOXELS = 5
-# nnU-Net's own cut: what every choice is compared with, and what wins a tie.
-DEFAULT_THRESHOLD = 0.5
+# nnU-Net filters nothing by itself
 NO_FILTER = 0.0
 UNITS = ("voxels", "mm3")
-
-
-def logit(probability: float | np.ndarray) -> float | np.ndarray:
-    """log(p / (1 - p)), in float64."""
-    return np.log(probability) - np.log1p(-np.asarray(probability, dtype=np.float64))
-
-
-def dense_thresholds(smallest: float = 1e-5, n: int = 93) -> tuple[float, ...]:
-    """`n` thresholds (odd, so that 0.5 is one) evenly spaced in the logit, a quarter apart by default."""
-    half = n // 2
-    steps = float(logit(smallest)) * np.arange(half, 0, -1) / half
-    below = 1 / (1 + np.exp(-steps))
-    return (*below.tolist(), DEFAULT_THRESHOLD, *(1 - below[::-1]).tolist())
 
 
 @dataclass(frozen=True)
@@ -82,8 +69,3 @@ class Candidates:
 def _searched(values: Sequence[float], default: float) -> tuple[float, ...]:
     values = {float(value) for value in values}
     return tuple(sorted({*values, default} if len(values) > 1 else values))
-
-
-def above(probability: np.ndarray, threshold: float) -> np.ndarray:
-    """The mask of a threshold: strictly above, compared in float32 as nnU-Net compares with 0.5."""
-    return probability > np.float32(threshold)

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.operating_point.candidates import DEFAULT_THRESHOLD, NO_FILTER, Candidates, logit
+from nnunetv2_sizepenalty.nnunet_output.thresholds import DEFAULT_THRESHOLD, logit
+from nnunetv2_sizepenalty.operating_point.candidates import NO_FILTER, Candidates
 from nnunetv2_sizepenalty.operating_point.counts import CaseCounts
 from nnunetv2_sizepenalty.operating_point.point import Cut
 from nnunetv2_sizepenalty.operating_point.scores import Objective, Scores, score_cases

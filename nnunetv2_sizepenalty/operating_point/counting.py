@@ -18,17 +18,12 @@ from tqdm import tqdm
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.calibration import CalibrationCounts, count_calibration
+from nnunetv2_sizepenalty.nnunet_output.heads import Target
+from nnunetv2_sizepenalty.nnunet_output.probabilities import check_probabilities, read_probabilities
 from nnunetv2_sizepenalty.operating_point.candidates import Candidates
 from nnunetv2_sizepenalty.operating_point.counts import CaseCounts, count_candidates
-from nnunetv2_sizepenalty.operating_point.labels import Target
 from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder, spacing_of
-from nnunetv2_sizepenalty.operating_point.probabilities import (
-    FoldPredictor,
-    Prediction,
-    check_probabilities,
-    probabilities_from_logits,
-    read_probabilities,
-)
+from nnunetv2_sizepenalty.operating_point.predictor import FoldPredictor, Prediction, probabilities_from_logits
 from nnunetv2_sizepenalty.parallel import map_cases
 
 # Raised when counts mean something else, so that stored ones are not taken for new ones.

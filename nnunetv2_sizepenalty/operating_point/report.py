@@ -19,7 +19,7 @@ from nnunetv2_sizepenalty.operating_point.choose import Choice, CrossFit, baseli
 from nnunetv2_sizepenalty.operating_point.counting import Job
 from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, FORMAT
-from nnunetv2_sizepenalty.operating_point.probabilities import Prediction
+from nnunetv2_sizepenalty.operating_point.predictor import Prediction
 from nnunetv2_sizepenalty.operating_point.scores import PER_CASE, Objective, Scores
 
 

@@ -13,7 +13,7 @@ from nnunetv2_sizepenalty.operating_point.counting import ClassCounts, Job, coun
 from nnunetv2_sizepenalty.operating_point.figure import draw
 from nnunetv2_sizepenalty.operating_point.model_folder import FINAL, ModelFolder
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE
-from nnunetv2_sizepenalty.operating_point.probabilities import Prediction
+from nnunetv2_sizepenalty.operating_point.predictor import Prediction
 from nnunetv2_sizepenalty.operating_point.report import class_report, header
 from nnunetv2_sizepenalty.operating_point.scores import Objective, score_cases
 

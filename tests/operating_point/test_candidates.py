@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from nnunetv2_sizepenalty.operating_point.candidates import Candidates, above, dense_thresholds, logit
+from nnunetv2_sizepenalty.nnunet_output.thresholds import above, dense_thresholds, logit
+from nnunetv2_sizepenalty.operating_point.candidates import Candidates
 
 
 def test_the_default_is_the_thesis_preset():

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.operating_point.checkpoints import load_checkpoint
+from nnunetv2_sizepenalty.nnunet_output.checkpoints import load_checkpoint
 
 CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth")
 # nnU-Net's names of what it logs each epoch.

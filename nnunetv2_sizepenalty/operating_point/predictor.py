@@ -1,9 +1,7 @@
-"""Where probabilities come from: the files that nnU-Net saved, or its predictor."""
+"""Probabilities of validation cases from nnU-Net's predictor, without a file."""
 
 import contextlib
 import io
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,37 +17,6 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder, nnunet_folder
-
-
-def read_probabilities(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """The probabilities of one case, float32 (channels, z, y, x), from what nnU-Net saved with --npz.
-
-    Args:
-        shape: the expected one.
-
-    Raises:
-        UserError: the file is truncated, something else, of another shape, or holds values outside 0 to 1.
-    """
-    try:
-        with np.load(path) as file:
-            probabilities = file["probabilities"]
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(
-            f"{path} can't be read as nnU-Net's probabilities ({error}): delete and write it anew"
-        ) from error
-    check_probabilities(probabilities, shape, path)
-    return probabilities
-
-
-def check_probabilities(probabilities: np.ndarray, shape: tuple[int, ...], path: Path | str) -> None:
-    """Raises UserError where the shape is not `shape` or a value is not a probability."""
-    if probabilities.shape != shape:
-        raise UserError(
-            f"{path} has the shape {probabilities.shape}, reference and labels need {shape}: it belongs to another "
-            "image or to other labels; write it anew"
-        )
-    if not (probabilities.min() >= 0 and probabilities.max() <= 1):  # false for NaN as well
-        raise UserError(f"{path} holds values that are no probabilities: train or predict anew")
 
 
 @dataclass(frozen=True)

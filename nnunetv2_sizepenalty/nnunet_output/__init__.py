@@ -1,0 +1,1 @@
+"""What nnU-Net writes: checkpoints, output heads, probabilities, and the cut at a threshold."""

@@ -1,0 +1,40 @@
+"""The probabilities that nnU-Net saves with --npz and --save_probabilities, read and checked."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from nnunetv2_sizepenalty.errors import UserError
+
+
+def read_probabilities(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The probabilities of one case, float32 (channels, z, y, x), from what nnU-Net saved with --npz.
+
+    Args:
+        shape: the expected one.
+
+    Raises:
+        UserError: the file is truncated, something else, of another shape, or holds values outside 0 to 1.
+    """
+    try:
+        with np.load(path) as file:
+            probabilities = file["probabilities"]
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(
+            f"{path} can't be read as nnU-Net's probabilities ({error}): delete and write it anew"
+        ) from error
+    check_probabilities(probabilities, shape, path)
+    return probabilities
+
+
+def check_probabilities(probabilities: np.ndarray, shape: tuple[int, ...], path: Path | str) -> None:
+    """Raises UserError where the shape is not `shape` or a value is not a probability."""
+    if probabilities.shape != shape:
+        raise UserError(
+            f"{path} has the shape {probabilities.shape}, reference and labels need {shape}: it belongs to another "
+            "image or to other labels; write it anew"
+        )
+    if not (probabilities.min() >= 0 and probabilities.max() <= 1):  # false for NaN as well
+        raise UserError(f"{path} holds values that are no probabilities: train or predict anew")
