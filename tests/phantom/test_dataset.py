@@ -108,6 +108,7 @@ def test_other_seeds_and_numbers_give_other_images(dataset, tmp_path):
         (["--cases", "0"], "--cases 0"),
         (["--seed", "-1"], "--seed -1"),
         (["--processes", "0"], "--processes 0"),
+        (["--lesions", "nowhere"], "nowhere: no such folder"),
     ],
     ids=" ".join,
 )
@@ -139,3 +140,47 @@ def test_overwrite_replaces_an_older_phantom_whole(tmp_path, capfd):
     assert main([*arguments, "--cases", "1", "--overwrite"]) == 0
     assert case_files(case_name(2))["adc"] not in digests(tmp_path / "old")
     assert [p.name for p in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_folder_without_masks_is_one_line(tmp_path, capfd):
+    (tmp_path / "atlas.nii.gz").write_text("")
+    assert main(["phantom", "-o", str(tmp_path / "new"), "--anatomy", "mni", "--lesions", str(tmp_path)]) == 2
+    error = capfd.readouterr().err
+    assert error.count("\n") == 1
+    assert f"{tmp_path} holds no lesion masks" in error
+    assert [p.name for p in tmp_path.iterdir()] == ["atlas.nii.gz"]
+
+
+def test_a_mask_that_cannot_be_read_is_one_line_and_nothing_is_written(tmp_path, capfd):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "sub-1_lesion.nii.gz").write_text("no image")
+    assert main(["phantom", "-o", str(tmp_path / "new"), "--lesions", str(tmp_path / "masks"), "--processes", "1"]) == 2
+    error = capfd.readouterr().err
+    assert error.strip().count("\n") == 0
+    assert "sub-1_lesion.nii.gz cannot be read" in error
+    assert [p.name for p in tmp_path.iterdir()] == ["masks"]
+
+
+@pytest.mark.integration
+@pytest.mark.skipif("SIZEPENALTY_REAL_DATA" not in os.environ, reason="SIZEPENALTY_REAL_DATA is not set")
+def test_real_masks_in_mni_anatomy(tmp_path):
+    real = Path(os.environ["SIZEPENALTY_REAL_DATA"], "soop")
+    arguments = ["--cases", "4", "--seed", "4", "--anatomy", "mni", "--lesions", str(real), *SMALL]
+    for processes in ("1", "2"):
+        assert main(["phantom", "-o", str(tmp_path / processes), "--processes", processes, *arguments]) == 0
+    assert digests(tmp_path / "1") == digests(tmp_path / "2")
+    about = json.loads((tmp_path / "1" / "phantom.json").read_text())
+    assert (about["anatomy"], about["lesions"]) == ("mni", "427 masks")
+    known = pd.read_csv(real / "lesion_volumes.csv").set_index("case")
+    lesions = pd.read_csv(tmp_path / "1" / "lesions.csv").query("kind == 'lesion'")
+    patients = [record["masks"][0] for record in about["cases"]]
+    assert len(set(patients)) == 4
+    for record in about["cases"]:
+        own = known.loc[record["masks"][0]]
+        drawn = lesions[lesions.case == record["case"]].volume_ml
+        assert drawn.max() == pytest.approx(own.largest_ml, rel=1e-3)
+        added = known.loc[record["masks"][1]].n_lesions_26 if len(record["masks"]) > 1 else 0
+        assert len(drawn) <= own.n_lesions_26 + added
+        # Give or take a voxel a lesion, as coarse as this grid is.
+        voxel_ml = 4 * 4.5 * 4.5 / 1000
+        assert record["lesion_ml"] == pytest.approx(drawn.sum(), rel=0.1, abs=voxel_ml * len(drawn))
