@@ -75,7 +75,7 @@ def test_lesions_lie_where_the_mask_has_them(folder):
         source = MaskLesions(folder, "a_lesion.nii.gz", None, placement)
         case = generate_case(0, 1, *SMALL, lesions=source)
         assert [f.volume_ml for f in case.lesions] == pytest.approx([23**3 / 1000, 0.1, 0.027])
-        # The subject is posed and warped: within 12 mm of the place, scaled to its head, as seen from the head's middle.
+        # The subject is posed and warped: within 12 mm of the place, seen from the middle of its (smaller) head.
         y, x = ((case.dwi > 0).any(0)).nonzero()
         middle = (case.affine @ [x.min() + np.ptp(x) / 2, y.min() + np.ptp(y) / 2, 0, 1])[:2]
         expected = 0.93 * np.array([side * (78 - 53), -112 + 83 - CENTRE_MM[1]])
