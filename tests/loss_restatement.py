@@ -110,7 +110,7 @@ def restated_loss(code: str, logits: Tensor, target: Tensor, *, weighting: str =
         }
         own = norms.pop("S") / weights["S"]
         if own > 0:
-            weights["S"] = weights["S"] * sum(norms.values()) / own
+            weights["S"] = min(weights["S"] * float(sum(norms.values()) / own), 10.0)
     if weighting == "learned":  # s = -log(0.3) at the start
         regions = options["regions"]
         if options.get("per_lesion"):

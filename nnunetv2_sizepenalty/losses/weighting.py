@@ -11,6 +11,8 @@ from nnunetv2_sizepenalty.losses.distributed import global_sums
 
 Weighting = Literal["fixed", "balanced", "learned"]
 WEIGHTINGS = get_args(Weighting)
+# S of large lesions alone is small by design (exp(-V_g / tau)): balance must not undo that
+LARGEST_BALANCED = 10.0
 
 
 def balancing_weight(share: float, terms: Mapping[str, Tensor], logits: Tensor, ddp: bool) -> Tensor:
@@ -22,14 +24,15 @@ def balancing_weight(share: float, terms: Mapping[str, Tensor], logits: Tensor, 
         logits: of float32 or better, which `terms` were computed from.
 
     Returns:
-        A scalar without gradient; `share` itself where S has no gradient, so that its value stays readable.
+        A scalar without gradient, at most `LARGEST_BALANCED`; `share` itself where S has no gradient, so that its value
+        stays readable.
     """
     squares = squared_gradient_norms(terms, [logits])
     letters = list(squares)
     norms = dict(zip(letters, global_sums(*(squares[letter] for letter in letters), ddp=ddp), strict=True))
     own = norms.pop("S").sqrt()
     partners = sum(square.sqrt() for square in norms.values())
-    return torch.where(own > 0, share * partners / own, share)
+    return torch.where(own > 0, share * partners / own, share).clamp(max=LARGEST_BALANCED)
 
 
 class LearnedWeight(nn.Module):

@@ -170,7 +170,7 @@ class SizePenaltyTrainer(
             self.print_to_log_file(
                 "All validation patches are predicted empty."
                 + (
-                    " If this stays, take a smaller weight of S (such as _lambda0p1)."
+                    " If this stays, S may be what empties them: see docs/variants.md, or train without it."
                     if "S" in self.combination
                     else ""
                 )

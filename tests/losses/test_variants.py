@@ -85,6 +85,14 @@ def test_balanced_without_a_gradient_of_s_keeps_the_share():
     assert value.item() == pytest.approx(loss.last.terms["D"].item() + 0.3 * 10)
 
 
+def test_balanced_does_not_undo_that_large_lesions_count_little():
+    logits, mask = batch()
+    loss = build_loss("SD", regions=True, weighting="balanced", tau=1.0)
+    value = loss(logits[1:2].requires_grad_(), mask[1:2])  # exp(-40) of a penalty
+    assert loss.last.size_weight.item() == 10
+    assert value.item() == pytest.approx(loss.last.terms["D"].item())
+
+
 def test_learned_weight_starts_at_lambda_and_is_trained():
     logits, mask = batch()
     loss = build_loss("DTS", regions=True, weighting="learned", weights={"S": 0.2})
