@@ -57,4 +57,4 @@ def test_a_limit_shorter_than_the_training_is_finished_through_requeues(place):
         assert len(logged["train_losses"]) == 4
         spent = logged["epoch_end_timestamps"][-1] - logged["epoch_start_timestamps"][0]
         assert spent > 120, "the limit of two minutes was long enough"
-    assert "Requeued job" in "".join(path.read_text() for path in (output / "jobs").glob("*_log.err"))
+    assert "Requeued job" in "".join(path.read_text() for path in (output / "jobs").glob("*_log.*"))
