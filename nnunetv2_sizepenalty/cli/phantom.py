@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--anatomy",
         choices=("analytic", "mni"),
         default="analytic",
-        help="the brain: of ellipsoids, or the MNI152 template (default: analytic)",
+        help="the brain: of ellipsoids, or the MNI152 template",
     )
     parser.add_argument(
         "--lesions",

@@ -1,5 +1,7 @@
 """Folders of real lesion masks in MNI space, read one patient at a time."""
 
+import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +14,15 @@ from nnunetv2_sizepenalty.phantom.mni import brain_map, sample
 # Bits of SOOP's masks, one array a patient, and their common `shape` (x, y, z).
 ARCHIVE = "lesion_masks_mni_1mm.npz"
 ARCHIVE_AFFINE = np.array([[-1, 0, 0, 78], [0, 1, 0, -112], [0, 0, 1, -50], [0, 0, 0, 1]], float)
+# What readers raise over broken files.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    zlib.error,
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+)
 # SOOP's own names (bwsrsub-1004_lesion), and those of BIDS derivatives (sub-1_desc-lesion_mask).
 _PATTERNS = tuple(f"*lesion{suffix}.nii{packed}" for suffix in ("", "_mask") for packed in ("", ".gz"))
 
@@ -81,9 +92,11 @@ class MaskFolder:
 
 def _archive(path: Path):
     try:
-        return np.load(path)
-    except (OSError, ValueError) as error:
+        archive = np.load(path)
+        archive["shape"]
+    except (*_UNREADABLE, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read ({error}): get it anew") from error
+    return archive
 
 
 def _from_archive(path: Path, name: str) -> LesionMask:
@@ -97,7 +110,7 @@ def _from_nifti(path: Path) -> LesionMask:
     try:
         image = nib.load(path)
         values = np.asanyarray(image.dataobj)
-    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+    except _UNREADABLE as error:
         raise UserError(f"{path} cannot be read ({error}): get it anew, or take it out of the folder") from error
     if values.ndim != 3:
         raise UserError(f"{path} has {values.ndim} dimensions: give a mask of three, or take it out of the folder")

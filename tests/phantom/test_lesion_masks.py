@@ -64,6 +64,11 @@ def not_a_nifti(path):
     path.write_text("no image")
 
 
+def cut_short(path):
+    save(path, block((40, 80, 60), (44, 90, 63)))
+    path.write_bytes(path.read_bytes()[:-2000])
+
+
 def four_dimensional(path):
     save(path, np.ones((4, 4, 4, 2), np.uint8))
 
@@ -74,8 +79,13 @@ def elsewhere(path):
 
 @pytest.mark.parametrize(
     ("write", "words"),
-    [(not_a_nifti, "cannot be read"), (four_dimensional, "4 dimensions"), (elsewhere, "MNI space")],
-    ids=["text", "4D", "outside the brain"],
+    [
+        (not_a_nifti, "cannot be read"),
+        (cut_short, "cannot be read"),
+        (four_dimensional, "4 dimensions"),
+        (elsewhere, "MNI space"),
+    ],
+    ids=["text", "cut short", "4D", "outside the brain"],
 )
 def test_a_mask_that_cannot_be_used_is_named(tmp_path, write, words):
     write(tmp_path / "sub-1_lesion.nii.gz")
@@ -85,7 +95,8 @@ def test_a_mask_that_cannot_be_used_is_named(tmp_path, write, words):
     assert "\n" not in str(error.value)
 
 
-def test_a_broken_archive_is_named(tmp_path):
-    (tmp_path / ARCHIVE).write_text("no archive")
+@pytest.mark.parametrize("content", [b"no archive", b"PK\x03\x04 cut short", b""], ids=["text", "cut short", "empty"])
+def test_a_broken_archive_is_named(tmp_path, content):
+    (tmp_path / ARCHIVE).write_bytes(content)
     with pytest.raises(UserError, match=ARCHIVE):
         MaskFolder.open(tmp_path)
