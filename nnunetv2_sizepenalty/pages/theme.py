@@ -39,7 +39,7 @@ FATES: dict[str, tuple[str, str, str]] = {
 # 3 both.
 MASK_COLOURS: dict[int, tuple[int, int, int]] = {1: (86, 180, 233), 2: (240, 165, 30), 3: (20, 178, 132)}
 
-FIGURE_WIDTH, FIGURE_HEIGHT = 640, 360
+FIGURE_WIDTH = 640
 
 
 def colour(role: str) -> str:
