@@ -54,31 +54,33 @@ def test_isles_case_trained_on_all_and_predicted(workspace, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("archive", "dataset", "plan", "labels"),
+    ("archive", "dataset", "plan", "epochs", "labels"),
     [
         (
             "bonbid_hie/Dataset006_BONBIDHIE.zip",
             "Dataset006_BONBIDHIE",
             {"patch_size": (8, 64, 64), "batch_size": 8, "features": (4, 8, 8)},
+            3,
             1,
         ),
         (
             "msd_hippocampus/Dataset004_Hippocampus.zip",
             "Dataset004_Hippocampus",
             {"patch_size": (24, 32, 24), "batch_size": 24, "features": (4, 8, 8)},
+            1,  # of 1,740 patches
             2,
         ),
     ],
     ids=["neonatal ADC", "hippocampus"],
 )
-def test_dataset_as_it_is(workspace, tmp_path, archive, dataset, plan, labels):
+def test_dataset_as_it_is(workspace, tmp_path, archive, dataset, plan, epochs, labels):
     with zipfile.ZipFile(Path(REAL_DATA) / archive) as file:
         file.extractall(workspace.folder / "nnUNet_raw")
     raw = workspace.folder / "nnUNet_raw" / dataset
     number = int(dataset[7:10])
     plan_small(workspace, number, dataset, **plan)
     images = some_images(raw, tmp_path / "images", cases=3)
-    trainer = "nnUNetTrainerDTS_3epochs"
+    trainer = f"nnUNetTrainerDTS_{epochs}epochs"
     train_and_predict(workspace, number, trainer, "0", images, tmp_path / "masks")
 
     references = tmp_path / "references"
