@@ -16,6 +16,7 @@ from slurm_cluster import missing, running_cluster
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.full,  # minutes, most of them waiting for a time limit
     pytest.mark.skipif(sys.platform != "linux", reason="Slurm's daemons need Linux"),
     pytest.mark.skipif(bool(missing()), reason=f"apt-get install slurm-wlm munge: no {', '.join(missing())} here"),
 ]
