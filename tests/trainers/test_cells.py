@@ -5,7 +5,6 @@ import pytest
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import DownsampleSegForDSTransform, nnUNetTrainer
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
-from trainings import train_to_the_end
 
 from nnunetv2_sizepenalty.lesions import lesion_cells
 from nnunetv2_sizepenalty.losses import DeepSupervision, build_loss
@@ -138,17 +137,3 @@ def test_nnunets_pseudo_dice_does_not_see_them_and_the_loss_does(labels, deep_su
     assert plain["loss"] == expected
     assert with_cells["loss"] == expected_per_lesion != expected
     assert not trainer.loss._forward_pre_hooks
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize(
-    ("trainer", "epochs"), [("nnUNetTrainerDTS_perlesion_2epochs", 2), ("nnUNetTrainerDTS_nnUNet_perlesion_1epochs", 1)]
-)
-def test_trains_with_nnunets_command(tiny_dataset, trainer, epochs):
-    log = train_to_the_end(tiny_dataset, trainer)
-    assert "per_lesion: True" in log
-    assert log.count("lesions at the cap of S") == epochs
-    final = torch.load(tiny_dataset.results(trainer) / "fold_0" / "checkpoint_final.pth", weights_only=False)
-    logged = final["logging"]
-    assert np.isfinite([*logged["train_terms/S"], *logged["val_terms/S"], *logged["saturated"]]).all()
-    assert len(logged["mean_fg_dice"]) == epochs

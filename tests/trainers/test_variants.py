@@ -82,5 +82,8 @@ def test_stopped_and_continued_it_ends_as_the_run_that_was_not(tiny_dataset, tra
         s = [-math.log(settings["weights"]["S"]), *logged["learned_s"]]
         assert any(before != after for before, after in pairwise(s))
         assert state["loss"] != {}
+    if "per_lesion" in values:
+        assert settings["per_lesion"]
+        assert all(0 <= share <= 1 for share in logged["saturated"])
     if "tau_auto" in values:
         assert settings["tau_voxels"] not in (600.0, 0.0)
