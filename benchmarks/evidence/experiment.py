@@ -277,6 +277,8 @@ def main(evidence: Evidence) -> None:
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 def _run(evidence: Evidence, args: argparse.Namespace) -> int:

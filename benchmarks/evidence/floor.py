@@ -56,6 +56,13 @@ def counts_at(image: np.ndarray, reference: np.ndarray, thresholds: np.ndarray) 
     )
 
 
+def candidates(values: Sequence[np.ndarray]) -> np.ndarray:
+    """Thresholds worth trying: evenly spaced in the values' range, and at their quantiles."""
+    share = max(1, sum(map(len, values)) // SAMPLE)
+    sample = np.concatenate([of_case[::share] for of_case in values])
+    return np.unique([*np.linspace(sample.min(), sample.max(), len(LEVELS)), *np.quantile(sample, LEVELS)])
+
+
 def best_threshold(view: str, images: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> Floor:
     """The best threshold on one view.
 
@@ -67,14 +74,9 @@ def best_threshold(view: str, images: Sequence[np.ndarray], references: Sequence
     per_case = np.full(len(references), np.nan)
     if not with_lesion.any():
         return Floor(view, np.nan, np.nan, per_case)
-    share = max(1, sum(image.size for image in images) // SAMPLE)
-    sample = np.concatenate([image.ravel()[::share] for image in images])
-    thresholds = np.unique(np.quantile(sample[np.isfinite(sample)], LEVELS))
-    counts = [
-        counts_at(image, reference, thresholds)
-        for image, reference in zip(images, references, strict=True)
-        if reference.any()
-    ]
+    kept = [(image, reference) for image, reference in zip(images, references, strict=True) if reference.any()]
+    thresholds = candidates([image[np.isfinite(image)] for image, _ in kept])
+    counts = [counts_at(image, reference, thresholds) for image, reference in kept]
     means = score_cases(counts).values["dice"][:, 0]
     best = int(np.nanargmax(means))
     per_case[with_lesion] = [case_scores(case)["dice"][best, 0] for case in counts]
