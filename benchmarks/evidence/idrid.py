@@ -55,9 +55,9 @@ IDRID = Evidence(
     write_raw=write_raw,
     sizes={
         "smallest": Size(
-            "12 photographs, two trainers, two repeats of 250 steps",
-            Network((64, 64), 4, (8, 16, 32)),
-            epochs=1, cases=12, models=2, repeats=2,
+            "10 photographs, two trainers, two repeats of 250 steps",
+            Network((128, 128), 2, (4, 8, 16)),
+            epochs=1, cases=10, models=2, repeats=2,
         ),
         "cpu": Size("the matrix as it is, 5,000 steps a training", Network((128, 128), 4, (8, 16, 32, 64))),
         "gpu": Size("nnU-Net's own plan, 62,500 steps a training", None, epochs=250, device="cuda"),

@@ -27,7 +27,14 @@ from nnunetv2_sizepenalty.pages.numbers import interval, number
 from nnunetv2_sizepenalty.planning.split_files import find_dataset
 
 
-def write_page(evidence: Evidence, place: Place, size: Size, matrix_file: Path, command: str, path: Path) -> Path:
+def write_page(
+    evidence: Evidence,
+    place: Place,
+    size: Size,
+    matrix_file: Path,
+    command: str,
+    path: Path,
+) -> Path:
     """Writes the page of one size; returns its path."""
     ablation = prepare(read_matrix(matrix_file), place.out)
     table = pd.read_csv(place.out / "runs.csv")
@@ -44,7 +51,11 @@ def write_page(evidence: Evidence, place: Place, size: Size, matrix_file: Path, 
     if models:
         floors = _floors(ablation, evidence.views)
         for label in table["label"].dropna().unique():
-            lines += _label(read_label(label, models, table, place.out), floors[label], evidence.pixels)
+            lines += _label(
+                read_label(label, models, table, place.out),
+                floors[label],
+                evidence.pixels,
+            )
     with atomic_file(path) as temporary:
         temporary.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -61,16 +72,16 @@ def _label(scores: LabelScores, found: floor.Floor, pixels: bool) -> list[str]:
     cases = int(np.isfinite(found.per_case).sum())
     paired = compare_paired(found.per_case, mean_of(scores.baseline_dice), better=1)
     verdict = (
-        "in every repeat: comparisons with it count."
+        "Each of its repeats is above the floor: comparisons with it count."
         if counts
-        else "**not in every repeat: no comparison below counts**, whatever its interval says."
+        else "Not each of its repeats is above the floor: **no comparison below counts**, whatever its interval says."
     )
     return [
         f"## {scores.label}",
         f"Floor: Dice {number(found.dice)} on the {cases} test cases with a lesion, by {found.view} > "
         f"{number(found.threshold)}, the best plain threshold on these very cases. The baseline `{scores.baseline}` at "
-        f"its own operating point is {number(paired.difference)} ({interval(paired.low, paired.high)}) above it, "
-        f"and above it {verdict}",
+        f"its own operating point differs from it by {number(paired.difference)} "
+        f"({interval(paired.low, paired.high)}). {verdict}",
         model_table(scores),
         difference_table(scores, counts),
         size_table(scores, pixels),
@@ -81,7 +92,11 @@ def _floors(ablation: Ablation, views: floor.Views) -> dict[str, floor.Floor]:
     dataset = find_dataset(ablation.runs[0].dataset)
     cases = ablation.runs[0].part.scored
     images = image_files(dataset, ablation.raw / dataset.name, cases)
-    return floor.find_floors({case: (images[case], dataset.labels[case]) for case in cases}, dataset.settings, views)
+    return floor.find_floors(
+        {case: (images[case], dataset.labels[case]) for case in cases},
+        dataset.settings,
+        views,
+    )
 
 
 def _how(ablation: Ablation, evidence: Evidence, size: Size) -> str:

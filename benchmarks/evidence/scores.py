@@ -10,10 +10,26 @@ import pandas as pd
 from nnunetv2_sizepenalty.ablation.runs import Run
 from nnunetv2_sizepenalty.evaluation import Evaluation, Froc, read_evaluation, read_froc
 from nnunetv2_sizepenalty.evaluation.froc import threshold_at
-from nnunetv2_sizepenalty.evaluation.paired import compare_paired, holm, noise_floor, verdict
+from nnunetv2_sizepenalty.evaluation.paired import (
+    compare_paired,
+    holm,
+    noise_floor,
+    verdict,
+)
+from nnunetv2_sizepenalty.evaluation.strata import ALL
+from nnunetv2_sizepenalty.lesions import SizeBins
 
 # columns of a comparison's differences.csv, which `average_precision_differences` has too
-DIFFERENCE = ["model", "metric", "difference", "low", "high", "p_holm", "noise_floor", "verdict"]
+DIFFERENCE = [
+    "model",
+    "metric",
+    "difference",
+    "low",
+    "high",
+    "p_holm",
+    "noise_floor",
+    "verdict",
+]
 
 
 @dataclass(frozen=True)
@@ -92,9 +108,15 @@ def _lesion_rows(evaluation: Evaluation, froc: Froc, label: str, rate: float) ->
         }
         | {
             name: stratum["estimates"][name]["value"]
-            for name in ("detection_rate", "lesion_f1", "dice", "false_positives_per_case")
+            for name in (
+                "detection_rate",
+                "lesion_f1",
+                "dice",
+                "false_positives_per_case",
+            )
         }
         for stratum in _strata(evaluation, label)
+        if stratum["name"] in (ALL, *SizeBins(tuple(evaluation.summary["bins_ml"])).names)
     ]
 
 
@@ -107,7 +129,10 @@ def _differences(label: str, out: Path) -> dict[str, pd.DataFrame]:
         (
             "comparison",
             "matched false positives",
-            {"dice": "Dice at matched false positives", "detection_rate": "detection at matched false positives"},
+            {
+                "dice": "Dice at matched false positives",
+                "detection_rate": "detection at matched false positives",
+            },
         ),
     ):
         path = out / folder / "differences.csv"
