@@ -27,14 +27,7 @@ from nnunetv2_sizepenalty.pages.numbers import interval, number
 from nnunetv2_sizepenalty.planning.split_files import find_dataset
 
 
-def write_page(
-    evidence: Evidence,
-    place: Place,
-    size: Size,
-    matrix_file: Path,
-    command: str,
-    path: Path,
-) -> Path:
+def write_page(evidence: Evidence, place: Place, size: Size, matrix_file: Path, command: str, path: Path) -> Path:
     """Writes the page of one size; returns its path."""
     ablation = prepare(read_matrix(matrix_file), place.out)
     table = pd.read_csv(place.out / "runs.csv")
@@ -51,11 +44,7 @@ def write_page(
     if models:
         floors = _floors(ablation, evidence.views)
         for label in table["label"].dropna().unique():
-            lines += _label(
-                read_label(label, models, table, place.out),
-                floors[label],
-                evidence.pixels,
-            )
+            lines += _label(read_label(label, models, table, place.out), floors[label], evidence.pixels)
     with atomic_file(path) as temporary:
         temporary.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -92,11 +81,7 @@ def _floors(ablation: Ablation, views: floor.Views) -> dict[str, floor.Floor]:
     dataset = find_dataset(ablation.runs[0].dataset)
     cases = ablation.runs[0].part.scored
     images = image_files(dataset, ablation.raw / dataset.name, cases)
-    return floor.find_floors(
-        {case: (images[case], dataset.labels[case]) for case in cases},
-        dataset.settings,
-        views,
-    )
+    return floor.find_floors({case: (images[case], dataset.labels[case]) for case in cases}, dataset.settings, views)
 
 
 def _how(ablation: Ablation, evidence: Evidence, size: Size) -> str:

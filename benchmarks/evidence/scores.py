@@ -10,26 +10,12 @@ import pandas as pd
 from nnunetv2_sizepenalty.ablation.runs import Run
 from nnunetv2_sizepenalty.evaluation import Evaluation, Froc, read_evaluation, read_froc
 from nnunetv2_sizepenalty.evaluation.froc import threshold_at
-from nnunetv2_sizepenalty.evaluation.paired import (
-    compare_paired,
-    holm,
-    noise_floor,
-    verdict,
-)
+from nnunetv2_sizepenalty.evaluation.paired import compare_paired, holm, noise_floor, verdict
 from nnunetv2_sizepenalty.evaluation.strata import ALL
 from nnunetv2_sizepenalty.lesions import SizeBins
 
 # columns of a comparison's differences.csv, which `average_precision_differences` has too
-DIFFERENCE = [
-    "model",
-    "metric",
-    "difference",
-    "low",
-    "high",
-    "p_holm",
-    "noise_floor",
-    "verdict",
-]
+DIFFERENCE = ["model", "metric", "difference", "low", "high", "p_holm", "noise_floor", "verdict"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +24,7 @@ class LabelScores:
 
     Attributes:
         repeats: model -> a row a repeat, with the columns of ablate's runs.csv and lesion_f1.
-        lesions: a row per model, repeat and lesion stratum: lesions, detection_rate, lesion_f1, dice and
+        lesions: a row per model, repeat and size bin: lesions, detection_rate, lesion_f1, dice and
             false_positives_per_case at the own operating point, matched_detection_rate at the baseline's false
             positives per case.
         matched_rate: these false positives per case.
@@ -108,12 +94,7 @@ def _lesion_rows(evaluation: Evaluation, froc: Froc, label: str, rate: float) ->
         }
         | {
             name: stratum["estimates"][name]["value"]
-            for name in (
-                "detection_rate",
-                "lesion_f1",
-                "dice",
-                "false_positives_per_case",
-            )
+            for name in ("detection_rate", "lesion_f1", "dice", "false_positives_per_case")
         }
         for stratum in _strata(evaluation, label)
         if stratum["name"] in (ALL, *SizeBins(tuple(evaluation.summary["bins_ml"])).names)
@@ -129,10 +110,7 @@ def _differences(label: str, out: Path) -> dict[str, pd.DataFrame]:
         (
             "comparison",
             "matched false positives",
-            {
-                "dice": "Dice at matched false positives",
-                "detection_rate": "detection at matched false positives",
-            },
+            {"dice": "Dice at matched false positives", "detection_rate": "detection at matched false positives"},
         ),
     ):
         path = out / folder / "differences.csv"
