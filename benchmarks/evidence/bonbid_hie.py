@@ -45,7 +45,7 @@ BONBID = Evidence(
             Network((8, 24, 24), 2, (8, 16)),
             epochs=1, cases=15, models=2, repeats=2,
         ),
-        "cpu": Size("the matrix as it is, 12,500 steps a training", Network((16, 48, 48), 2, (8, 16, 32, 64))),
+        "cpu": Size("the matrix as it is, 12,500 steps a training", Network((16, 40, 40), 2, (8, 16, 32, 64))),
         "gpu": Size("nnU-Net's own plan, 62,500 steps a training", None, epochs=250, device="cuda"),
     },
     views=views,

@@ -127,7 +127,7 @@ class Evidence:
         return Path(__file__).with_name(f"{self.name}.yaml")
 
 
-def unpack(archive: Path, place: Place, dataset: str, cases: int | None) -> None:
+def unpack(archive: Path, place: Place, cases: int | None, *, dataset: str) -> None:
     """An archive that holds the nnU-Net dataset as it is."""
     if not archive.is_file():
         raise UserError(f"{archive}: no such file; name the archive that benchmarks/evidence/README.md tells of")
@@ -296,8 +296,8 @@ def _run(evidence: Evidence, args: argparse.Namespace) -> int:
         path.write_text(yaml.safe_dump(matrix, sort_keys=False))
     prepare(evidence, args.source.resolve(), place, size, matrix)
     code = ablate(place, matrix_file, size, args.ablate)
-    if code not in (0, 1):
-        return code if code > 0 else INTERRUPTED
+    if code not in (0, 1) or "--dry-run" in args.ablate:
+        return code if code >= 0 else INTERRUPTED
     from page import write_page
 
     end = "" if args.size == "cpu" else f"_{args.size}"

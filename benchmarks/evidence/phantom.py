@@ -69,7 +69,7 @@ PHANTOM = Evidence(
             Network((16, 32, 32), 2, (8, 16, 32)),
             epochs=1, cases=15, models=2, repeats=2,
         ),
-        "cpu": Size("the matrix as it is, 4,800 steps a training", Network((24, 48, 48), 2, (8, 16, 32, 64))),
+        "cpu": Size("the matrix as it is, 4,800 steps a training", Network((16, 40, 40), 2, (8, 16, 32, 64))),
         "gpu": Size("400 cases, the plan of `plan`, 400 epochs", None, epochs=400, cases=400, device="cuda"),
     },
     views=views,
