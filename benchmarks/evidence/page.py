@@ -1,0 +1,126 @@
+"""The page of docs/results: one data set's table, from what `ablate` left behind."""
+
+import os
+import platform
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import floor
+import numpy as np
+import pandas as pd
+from experiment import Evidence, Place, Size
+from scores import LabelScores, mean_of, read_label
+from tables import difference_table, model_table, size_table
+
+from nnunetv2_sizepenalty import __version__
+from nnunetv2_sizepenalty.ablation.cases import image_files
+from nnunetv2_sizepenalty.ablation.matrix import read_matrix
+from nnunetv2_sizepenalty.ablation.prepare import prepare
+from nnunetv2_sizepenalty.ablation.results import whole_models
+from nnunetv2_sizepenalty.ablation.runs import Run
+from nnunetv2_sizepenalty.ablation.state import Ablation, State
+from nnunetv2_sizepenalty.atomic import atomic_file
+from nnunetv2_sizepenalty.evaluation.paired import compare_paired
+from nnunetv2_sizepenalty.operating_point.model_folder import read_json
+from nnunetv2_sizepenalty.pages.numbers import interval, number
+from nnunetv2_sizepenalty.planning.split_files import find_dataset
+
+
+def write_page(evidence: Evidence, place: Place, size: Size, matrix_file: Path, command: str, path: Path) -> Path:
+    """Writes the page of one size; returns its path."""
+    ablation = prepare(read_matrix(matrix_file), place.out)
+    table = pd.read_csv(place.out / "runs.csv")
+    states = {row.run: State(row.state) for row in table.itertuples()}
+    models, holes = whole_models(ablation.runs, states)
+    lines = [
+        f"# {evidence.title}",
+        evidence.about,
+        f"`{command}`",
+        _how(ablation, evidence, size),
+        _hardware(models, size.device),
+        *(f"- {hole}" for hole in holes),
+    ]
+    if models:
+        floors = _floors(ablation, evidence.views)
+        for label in table["label"].dropna().unique():
+            lines += _label(read_label(label, models, table, place.out), floors[label], evidence.pixels)
+    with atomic_file(path) as temporary:
+        temporary.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def beats_floor(scores: LabelScores, found: floor.Floor) -> bool:
+    """Whether every repeat of the baseline has a higher mean Dice, at its own operating point, than the floor; over
+    the cases with a lesion."""
+    return all(dice.mean() > found.dice for dice in scores.baseline_dice)
+
+
+def _label(scores: LabelScores, found: floor.Floor, pixels: bool) -> list[str]:
+    counts = beats_floor(scores, found)
+    cases = int(np.isfinite(found.per_case).sum())
+    paired = compare_paired(found.per_case, mean_of(scores.baseline_dice), better=1)
+    verdict = (
+        "Each of its repeats is above the floor: comparisons with it count."
+        if counts
+        else "Not each of its repeats is above the floor: **no comparison below counts**, whatever its interval says."
+    )
+    return [
+        f"## {scores.label}",
+        f"Floor: Dice {number(found.dice)} on the {cases} test cases with a lesion, by {found.view} > "
+        f"{number(found.threshold)}, the best plain threshold on these very cases. The baseline `{scores.baseline}` at "
+        f"its own operating point differs from it by {number(paired.difference)} "
+        f"({interval(paired.low, paired.high)}). {verdict}",
+        model_table(scores),
+        difference_table(scores, counts),
+        size_table(scores, pixels),
+    ]
+
+
+def _floors(ablation: Ablation, views: floor.Views) -> dict[str, floor.Floor]:
+    dataset = find_dataset(ablation.runs[0].dataset)
+    cases = ablation.runs[0].part.scored
+    images = image_files(dataset, ablation.raw / dataset.name, cases)
+    return floor.find_floors({case: (images[case], dataset.labels[case]) for case in cases}, dataset.settings, views)
+
+
+def _how(ablation: Ablation, evidence: Evidence, size: Size) -> str:
+    run, matrix = ablation.runs[0], ablation.matrix
+    train = read_json(find_dataset(run.dataset).folder / "splits_final.json")[run.fold]["train"]
+    network = (
+        "the planner's own plan"
+        if size.network is None
+        else f"patches of {'x'.join(map(str, size.network.patch_size))}, batches of {size.network.batch_size}, "
+        f"features {', '.join(map(str, size.network.features))}"
+    )
+    cases = len(train), len(run.part.validation), len(run.part.scored)
+    return (
+        f"{cases[0]} cases train, {cases[1]} validate (thresholds are chosen on these), {cases[2]} are scored. "
+        f"{network[0].upper() + network[1:]}; {len(matrix.seeds or [0])} repeats; step size {matrix.step_size:g}. "
+        f"Matrix: `benchmarks/evidence/{evidence.name}.yaml`{'' if size.epochs is None else ', shortened'}."
+    )
+
+
+def _hardware(models: dict[str, Sequence[Run]], device: str) -> str:
+    minutes = [training_seconds(run) / 60 for runs in models.values() for run in runs]
+    took = f" A training took {number(min(minutes))} to {number(max(minutes))} minutes." if any(minutes) else ""
+    return f"{processor(device)}; nnunetv2-sizepenalty {__version__}, Python {platform.python_version()}.{took}"
+
+
+def processor(device: str) -> str:
+    """The GPU's or the CPU's name."""
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name()
+    try:
+        name = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())[1]
+    except (OSError, TypeError):
+        name = platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def training_seconds(run: Run) -> float:
+    """All epochs of a training, by nnU-Net's logs."""
+    logs = run.fold_folder.glob("training_log_*.txt")
+    return sum(float(s) for log in logs for s in re.findall(r"Epoch time: ([\d.]+) s", log.read_text()))

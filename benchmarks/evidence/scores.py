@@ -1,0 +1,154 @@
+"""The numbers of one label: of each repeat, by lesion size, at matched false positives, against the baseline."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from nnunetv2_sizepenalty.ablation.runs import Run
+from nnunetv2_sizepenalty.evaluation import Evaluation, Froc, read_evaluation, read_froc
+from nnunetv2_sizepenalty.evaluation.froc import threshold_at
+from nnunetv2_sizepenalty.evaluation.paired import compare_paired, holm, noise_floor, verdict
+from nnunetv2_sizepenalty.evaluation.strata import ALL
+from nnunetv2_sizepenalty.lesions import SizeBins
+
+# columns of a comparison's differences.csv, which `average_precision_differences` has too
+DIFFERENCE = ["model", "metric", "difference", "low", "high", "p_holm", "noise_floor", "verdict"]
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """One label of all whole models, the baseline first.
+
+    Attributes:
+        repeats: model -> a row a repeat, with the columns of ablate's runs.csv and lesion_f1.
+        lesions: a row per model, repeat and size bin: lesions, detection_rate, lesion_f1, dice and
+            false_positives_per_case at the own operating point, matched_detection_rate at the baseline's false
+            positives per case.
+        matched_rate: these false positives per case.
+        differences: what is compared ("Dice at 0.5", ...) -> a row per model but the first, columns `DIFFERENCE`.
+        baseline_dice: of each of the baseline's repeats, case by case, NaN where a case has no lesion.
+    """
+
+    label: str
+    baseline: str
+    repeats: Mapping[str, pd.DataFrame]
+    lesions: pd.DataFrame
+    matched_rate: float
+    differences: Mapping[str, pd.DataFrame]
+    baseline_dice: Sequence[pd.Series]
+
+
+def read_label(label: str, models: Mapping[str, Sequence[Run]], table: pd.DataFrame, out: Path) -> LabelScores:
+    """Reads one label.
+
+    Args:
+        models: whole models, the baseline first; a run of each is a repeat.
+        table: runs.csv.
+        out: the ablation's folder.
+    """
+    evaluations = {name: [read_evaluation(run.folder / "evaluation") for run in runs] for name, runs in models.items()}
+    frocs = {name: [read_froc(run.folder / "froc") for run in runs] for name, runs in models.items()}
+    baseline = next(iter(models))
+    of_label = table[table["label"] == label].set_index("run")
+    repeats = {
+        name: of_label.loc[[run.key for run in runs]].assign(
+            lesion_f1=[_strata(evaluation, label)[0]["estimates"]["lesion_f1"]["value"] for evaluation in found]
+        )
+        for (name, runs), found in zip(models.items(), evaluations.values(), strict=True)
+    }
+    rate = float(repeats[baseline]["false_positives"].mean())
+    lesions = [
+        {"model": name, "repeat": i, **row}
+        for name in models
+        for i, (evaluation, froc) in enumerate(zip(evaluations[name], frocs[name], strict=True))
+        for row in _lesion_rows(evaluation, froc, label, rate)
+    ]
+    cases = [_of(evaluation.cases, label) for evaluation in evaluations[baseline]]
+    dice = [found["dice"].where(found["n_reference"] > 0) for found in cases]
+    differences = _differences(label, out) if len(models) > 1 else {}
+    if differences:
+        differences["average precision"] = average_precision_differences(label, frocs)
+    return LabelScores(label, baseline, repeats, pd.DataFrame(lesions), rate, differences, dice)
+
+
+def _of(table: pd.DataFrame, label: str) -> pd.DataFrame:
+    return table[table["label"] == label].sort_values("case", ignore_index=True)
+
+
+def _strata(evaluation: Evaluation, label: str) -> list:
+    return evaluation.summary["labels"][label]["tables"]["lesion_strata"]
+
+
+def _lesion_rows(evaluation: Evaluation, froc: Froc, label: str, rate: float) -> list[dict]:
+    threshold = threshold_at(froc, label, rate)
+    curves = froc.curves[froc.curves["label"] == label]
+    matched = curves[np.isclose(curves["threshold"], threshold, rtol=1e-9, atol=0)].set_index("stratum")["sensitivity"]
+    return [
+        {
+            "stratum": stratum["name"],
+            "lesions": stratum["lesions"],
+            "matched_detection_rate": matched.get(stratum["name"], np.nan),
+        }
+        | {
+            name: stratum["estimates"][name]["value"]
+            for name in ("detection_rate", "lesion_f1", "dice", "false_positives_per_case")
+        }
+        for stratum in _strata(evaluation, label)
+        if stratum["name"] in (ALL, *SizeBins(tuple(evaluation.summary["bins_ml"])).names)
+    ]
+
+
+def _differences(label: str, out: Path) -> dict[str, pd.DataFrame]:
+    """`compare`'s own; nothing where it could compare nothing."""
+    tables = {}
+    for folder, reading, metrics in (
+        ("comparison_at_half", "own", {"dice": "Dice at 0.5"}),
+        ("comparison", "own", {"dice": "Dice at the tuned threshold"}),
+        (
+            "comparison",
+            "matched false positives",
+            {"dice": "Dice at matched false positives", "detection_rate": "detection at matched false positives"},
+        ),
+    ):
+        path = out / folder / "differences.csv"
+        if not path.is_file():
+            return {}
+        found = pd.read_csv(path, keep_default_na=False, na_values=[""])
+        found = found[(found["label"] == label) & (found["stratum"] == "all") & (found["reading"] == reading)]
+        tables |= {title: found.loc[found["metric"] == metric, DIFFERENCE] for metric, title in metrics.items()}
+    return tables
+
+
+def average_precision_differences(label: str, frocs: Mapping[str, Sequence[Froc]]) -> pd.DataFrame:
+    """Voxel-wise average precision per case against the first model, judged as `compare` judges its metrics."""
+    repeats = {
+        name: [_of(froc.voxels, label)["average_precision"] for froc in of_model] for name, of_model in frocs.items()
+    }
+    means = [[float(repeat.mean()) for repeat in of_model] for of_model in repeats.values()]
+    (_, first), *others = repeats.items()
+    rows = []
+    for name, of_model in others:
+        paired = compare_paired(mean_of(first), mean_of(of_model), better=1)
+        rows.append((name, paired, noise_floor(means, repeats=(len(first), len(of_model)))))
+    corrected = holm([paired.p for _, paired, _ in rows])
+    return pd.DataFrame(
+        {
+            "model": name,
+            "metric": "average_precision",
+            "difference": paired.difference,
+            "low": paired.low,
+            "high": paired.high,
+            "p_holm": p,
+            "noise_floor": floor,
+            "verdict": verdict(paired, p, 1, floor),
+        }
+        for (name, paired, floor), p in zip(rows, corrected, strict=True)
+    )
+
+
+def mean_of(repeats: Sequence[pd.Series]) -> pd.Series:
+    """Each case's mean over the repeats."""
+    return pd.concat(list(repeats), axis=1).mean(axis=1)

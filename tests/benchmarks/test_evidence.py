@@ -1,0 +1,143 @@
+"""The evidence's scripts: what decides in them on made data, and the smallest size from end to end."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from nnunetv2_sizepenalty.ablation.matrix import make_matrix, read_matrix
+from nnunetv2_sizepenalty.errors import UserError
+
+EVIDENCE = Path(__file__).parents[2] / "benchmarks" / "evidence"
+MATRICES = sorted(EVIDENCE.glob("*.yaml"))
+REAL_DATA = os.environ.get("SIZEPENALTY_REAL_DATA")
+# its modules are the scripts' neighbours, not a package
+sys.path.insert(0, str(EVIDENCE))
+
+import experiment  # noqa: E402
+import floor  # noqa: E402
+import page  # noqa: E402
+import scores  # noqa: E402
+import tables  # noqa: E402
+
+
+@pytest.mark.parametrize(
+    ("trainer", "epochs", "expected"),
+    [
+        ("nnUNetTrainer_20epochs", 1, "nnUNetTrainer_1epoch"),
+        ("nnUNetTrainer_20epochs", 250, "nnUNetTrainer_250epochs"),
+        ("nnUNetTrainerDCS_nnUNet_perlesion_20epochs", 1, "nnUNetTrainerDCS_nnUNet_perlesion_1epochs"),
+        ("nnUNetTrainerDTS_tau150_20epochs", 400, "nnUNetTrainerDTS_tau150_400epochs"),
+    ],
+)
+def test_a_length_is_written_as_its_trainer_spells_it(trainer, epochs, expected):
+    assert experiment.with_epochs(trainer, epochs) == expected
+
+
+def test_a_trainer_without_a_length_is_refused():
+    with pytest.raises(UserError, match="names no length"):
+        experiment.with_epochs("nnUNetTrainerDTS", 1)
+
+
+@pytest.mark.parametrize("path", MATRICES, ids=lambda path: path.stem)
+def test_every_matrix_is_one_at_every_size(path):
+    matrix = read_matrix(path)
+    assert matrix.folds == [0]
+    assert path.with_suffix(".py").is_file()
+    evidence = getattr(__import__(path.stem), path.stem.split("_")[0].upper())
+    assert {"smallest", "cpu"} <= set(evidence.sizes)
+    content = yaml.safe_load(path.read_text())
+    for size in evidence.sizes.values():
+        resized = make_matrix(experiment.resized(content, size), path.stem)
+        assert len(resized.trainers) == min(size.models or 99, len(matrix.trainers))
+        assert {plans for row in resized.trainers for plans in row.plans or resized.plans} <= set(evidence.plans)
+    assert make_matrix(experiment.resized(content, evidence.sizes["cpu"]), path.stem) == matrix
+
+
+def blob(shape, where):
+    mask = np.zeros(shape, bool)
+    mask[where] = True
+    return mask
+
+
+def test_the_floor_is_the_best_threshold_over_cases_with_a_lesion():
+    rng = np.random.default_rng(0)
+    references = [blob((1, 40, 40), np.s_[:, 5:9, 5:9]), blob((1, 40, 40), np.s_[:, 20:30, 20:30])]
+    images = [reference + rng.normal(0, 0.05, reference.shape) for reference in references]
+    empty = np.zeros((1, 40, 40), bool)
+    found = floor.best_threshold("view", [*images, rng.normal(5, 1, empty.shape)], [*references, empty])
+    assert found.dice == pytest.approx(1)
+    assert 0.1 < found.threshold < 0.9
+    assert np.isnan(found.per_case[2])
+    np.testing.assert_allclose(found.per_case[:2], 1)
+
+
+def test_the_floor_looks_at_no_voxel_that_can_be_no_lesion():
+    reference = blob((1, 10, 10), np.s_[:, :2, :2])
+    image = np.where(reference, 1.0, 0.0)
+    image[:, 5:] = np.nan
+    counts = floor.counts_at(image, reference, np.array([-1.0, 0.5, 1.0]))
+    assert counts.prediction.ravel().tolist() == [50, 4, 0]
+    assert counts.true_positive.ravel().tolist() == [4, 4, 0]
+
+
+def made_scores(*dice_of_repeats) -> scores.LabelScores:
+    rows = pd.DataFrame({column: [0.5] * len(dice_of_repeats) for column in tables.MODEL_COLUMNS})
+    compared = pd.DataFrame([["other", "dice", 0.1, 0.05, 0.15, 0.01, 0.02, "better"]], columns=scores.DIFFERENCE)
+    return scores.LabelScores(
+        "lesion", "base", {"base": rows, "other": rows}, pd.DataFrame(), 1.0, {"Dice at 0.5": compared},
+        [pd.Series([dice, dice, np.nan]) for dice in dice_of_repeats],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("repeats", "beats"), [((0.31, 0.4), True), ((0.29, 0.9), False), ((0.3, 0.4), False)])
+def test_a_comparison_counts_where_every_repeat_of_its_baseline_beats_the_floor(repeats, beats):
+    found = floor.Floor("view", 0.5, 0.3, np.array([0.3, 0.3, np.nan]))
+    made = made_scores(*repeats)
+    assert page.beats_floor(made, found) == beats
+    table = tables.difference_table(made, beats)
+    assert ("better" in table) == beats
+    assert (tables.UNCOUNTED in table) != beats
+
+
+def test_strata_of_photographs_are_in_pixels():
+    assert [tables.in_pixels(name) for name in ("all", "< 0.01 mL", "0.01-0.03 mL", ">= 0.1 mL")] == [
+        "all", "< 10 pixels", "10-30 pixels", ">= 100 pixels",
+    ]  # fmt: skip
+
+
+@pytest.mark.full
+@pytest.mark.integration
+@pytest.mark.skipif(REAL_DATA is None, reason="SIZEPENALTY_REAL_DATA names no folder")
+def test_the_smallest_size_of_idrid_runs_from_archive_to_page(tmp_path):
+    one_thread = str(EVIDENCE.parents[1] / "tests" / "one_thread")
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, [one_thread, os.environ.get("PYTHONPATH")])),
+    }
+    archive = Path(REAL_DATA) / "idrid" / "train_quarter.zip"
+    options = (archive, "-o", tmp_path / "work", "--size", "smallest", "--results", tmp_path / "results")
+    command = [sys.executable, EVIDENCE / "idrid.py", *options]
+
+    def call() -> str:
+        done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    call()
+    text = (tmp_path / "results" / "idrid_smallest.md").read_text()
+    for label in ("microaneurysm", "hard exudate"):
+        assert f"## {label}" in text
+    for words in ("Floor: Dice 0.", "average precision", "noise floor", "at matched false positives", "< 10 pixels"):
+        assert words in text
+    runs = pd.read_csv(tmp_path / "work" / "idrid_smallest" / "ablation" / "runs.csv")
+    assert list(runs["state"]) == ["done"] * 8  # two trainers, two repeats, two labels
+    again = call()
+    assert "== raw" not in again and "nnUNetv2_train" not in again
+    assert (tmp_path / "results" / "idrid_smallest.md").read_text() == text
