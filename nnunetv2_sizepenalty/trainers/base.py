@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
@@ -15,6 +14,7 @@ from nnunetv2_sizepenalty.trainers.lesion_sampling import LesionSampling
 from nnunetv2_sizepenalty.trainers.loaders import SeededLoader, seed_everything, start, unstarted_loaders
 from nnunetv2_sizepenalty.trainers.patches import nnunet_patches
 from nnunetv2_sizepenalty.trainers.prior_bias import PriorBias
+from nnunetv2_sizepenalty.trainers.processes import from_first_process
 from nnunetv2_sizepenalty.trainers.size_term import SizeTermOptions
 from nnunetv2_sizepenalty.trainers.tau import TauFromData
 from nnunetv2_sizepenalty.trainers.training_log import TrainingLog
@@ -76,15 +76,12 @@ class SizePenaltyTrainer(
         return None if self.size_weight is None else {"S": self.size_weight}
 
     def initialize(self) -> None:
-        self.entropy = np.random.SeedSequence().entropy
-        if self.seed is not None:
+        if self.seed is None:
+            self.entropy = from_first_process(self, lambda: np.random.SeedSequence().entropy)
+        else:
             self.entropy = self.seed
             # every process of a DDP run must start from the same weights
             seed_everything((self.seed,))
-        elif self.is_ddp:
-            shared = [self.entropy]
-            dist.broadcast_object_list(shared)
-            self.entropy = shared[0]
         super().initialize()
 
     def extra_state(self) -> dict[str, Any]:

@@ -1,13 +1,11 @@
 """`_priorbias`: the network starts by predicting each class as often as the training patches hold it."""
 
-from typing import Any
-
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import nn
 
 from nnunetv2_sizepenalty.planning.patch_volumes import draw_patch_volumes, foreground_prior
+from nnunetv2_sizepenalty.trainers.processes import from_first_process
 
 # of a class that the patches that were drawn happen not to hold
 SMALLEST_PRIOR = 1e-6
@@ -64,14 +62,12 @@ class PriorBias:
     def _foreground_prior(self) -> np.ndarray:
         """Of the fold's training cases; the same in all processes."""
         dataset, _ = self.get_tr_and_val_datasets()
-        found: list[Any] = [None]
-        if self.local_rank == 0:
-            configuration = self.configuration_manager
-            kinds = self.patch_kinds(configuration)
-            found = [foreground_prior(draw_patch_volumes(dataset, kinds, self.label_manager, configuration.batch_size))]
-        if self.is_ddp:
-            dist.broadcast_object_list(found)
-        return found[0]
+        configuration = self.configuration_manager
+        kinds = self.patch_kinds(configuration)
+        return from_first_process(
+            self,
+            lambda: foreground_prior(draw_patch_volumes(dataset, kinds, self.label_manager, configuration.batch_size)),
+        )
 
     def _bare_network(self) -> nn.Module:
         """Without what DDP and torch.compile put around it."""

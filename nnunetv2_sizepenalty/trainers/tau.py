@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-import torch.distributed as dist
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from nnunetv2_sizepenalty.losses import DeepSupervision
 from nnunetv2_sizepenalty.planning.lesion_locations import find_lesions, foreground_channels
 from nnunetv2_sizepenalty.planning.tau import Volumes, lesion_volumes, median_tau, patch_volumes
+from nnunetv2_sizepenalty.trainers.processes import from_first_process
 
 
 class TauFromData:
@@ -49,13 +49,12 @@ class TauFromData:
     def _estimate_tau(self) -> tuple[str, float]:
         """What it is the median of, and tau in voxels; the same in all processes."""
         dataset, _ = self.get_tr_and_val_datasets()
-        found: list[Any] = [None, None]
-        if self.local_rank == 0:
+
+        def estimate() -> tuple[str, float]:
             volumes = self._volumes(dataset)
-            found = [f"{len(volumes.voxels)} {volumes.of}", median_tau(volumes)]
-        if self.is_ddp:
-            dist.broadcast_object_list(found)
-        return tuple(found)
+            return f"{len(volumes.voxels)} {volumes.of}", median_tau(volumes)
+
+        return from_first_process(self, estimate)
 
     def _volumes(self, dataset) -> Volumes:
         configuration = self.configuration_manager
