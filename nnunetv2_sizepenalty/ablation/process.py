@@ -2,11 +2,9 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +12,7 @@ from shlex import join
 from typing import TextIO
 
 from nnunetv2_sizepenalty.ablation.commands import OURS
-from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.scripts import installed_script
 
 # Slurm and a terminal signal whole process groups, but when a training is to stop is for its parent to say: the child
 # leaves submitit's signal and Ctrl-C alone. A disposition that is set before exec survives it.
@@ -54,9 +52,7 @@ def start(
         UserError: it isn't installed beside this Python.
     """
     say(log, f"$ {join(command)}")
-    script = shutil.which(command[0], path=sysconfig.get_path("scripts"))
-    if script is None:
-        raise UserError(f"{command[0]} is not installed beside this Python: pip install nnunetv2")
+    script = installed_script(command[0])
     ignored = f"{int(submitit_signal())} {int(signal.SIGINT)}"
     return subprocess.Popen(
         [sys.executable, "-IS", "-c", _DEAF, ignored, script, *command[1:]],

@@ -1,13 +1,12 @@
 """Runs commands as a user would type them, with their output in a log file."""
 
 import os
-import shutil
 import subprocess
-import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.scripts import installed_script
 
 
 def run(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
@@ -17,9 +16,7 @@ def run(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> No
         UserError: there is no such script, or it failed; its last lines are shown.
     """
     print("$ " + " ".join(map(str, command)), flush=True)
-    script = shutil.which(command[0], path=sysconfig.get_path("scripts"))
-    if script is None:
-        raise UserError(f"{command[0]} is not installed beside this Python: pip install nnunetv2")
+    script = installed_script(command[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
         failed = subprocess.run(
