@@ -5,8 +5,7 @@ from pathlib import Path
 
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
-
-SUFFIXES = (".png", ".svg", ".pdf")
+from nnunetv2_sizepenalty.figures import FORMATS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +35,9 @@ def run(args: argparse.Namespace) -> None:
     if args.interactive and suffix != ".html":
         raise UserError(f"{args.output}: --interactive writes a page, give a name that ends in .html")
     if not args.interactive and suffix == ".html":
-        raise UserError(f"{args.output}: a page with sliders needs --interactive, a figure {', '.join(SUFFIXES)}")
-    if not args.interactive and suffix not in SUFFIXES:
-        raise UserError(f"{args.output}: can't tell a format by this suffix, take one of {', '.join(SUFFIXES)}")
+        raise UserError(f"{args.output}: a page with sliders needs --interactive, a figure {', '.join(FORMATS)}")
+    if not args.interactive and suffix not in FORMATS:
+        raise UserError(f"{args.output}: can't tell a format by this suffix, take one of {', '.join(FORMATS)}")
     for name in ("tau", "cap"):
         if not 0 < getattr(args, name) < float("inf"):
             raise UserError(f"--{name} {getattr(args, name):g}: must be a positive number")

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-FIGURES = (".png", ".svg", ".pdf")
+from nnunetv2_sizepenalty.figures import FORMATS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> None:
         if value is not None and not 0 < value < float("inf"):
             raise UserError(f"--{name.replace('_', '-')} {value:g}: must be a positive number")
     for path in args.output:
-        if path.suffix.lower() not in (*FIGURES, ".json"):
-            raise UserError(f"{path}: can't tell a format by this suffix, take one of {', '.join((*FIGURES, '.json'))}")
+        if path.suffix.lower() not in (*FORMATS, ".json"):
+            raise UserError(f"{path}: can't tell a format by this suffix, take one of {', '.join((*FORMATS, '.json'))}")
     report = _report(args)
     _print(report)
     for path in args.output:

@@ -327,20 +327,3 @@ def test_page_opens_at_the_values_given(tmp_path):
     assert data["sliders"]["cap"]["low"] == 0.1
     # the preset stays the thesis's
     assert (data["presets"][0]["set"]["tau"], data["presets"][0]["set"]["cap"]) == (600, 10)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        pytest.param(["--interactive", "-o", "loss.png"], "ends in .html", id="a page named .png"),
-        pytest.param(["-o", "loss.html"], "needs --interactive", id="a figure named .html"),
-        pytest.param(["--interactive", "-o", "loss.html", "--tau", "-3"], "--tau -3", id="negative tau"),
-    ],
-)
-def test_bad_input_is_refused_in_one_line(tmp_path, monkeypatch, capsys, arguments, message):
-    monkeypatch.chdir(tmp_path)
-    assert main(["plot-loss", *arguments]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert len(error.strip().splitlines()) == 1
-    assert list(tmp_path.iterdir()) == []

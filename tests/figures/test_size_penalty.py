@@ -50,6 +50,9 @@ def test_writes_the_format_of_the_suffix(tmp_path, suffix, magic):
         pytest.param(["-o", "loss.png", "--tau", "0"], "--tau 0", id="tau 0"),
         pytest.param(["-o", "loss.png", "--cap", "-1"], "--cap -1", id="negative cap"),
         pytest.param(["-o", "loss.png", "--tau", "nan"], "--tau nan", id="tau not a number"),
+        pytest.param(["--interactive", "-o", "loss.png"], "ends in .html", id="a page named .png"),
+        pytest.param(["-o", "loss.html"], "needs --interactive", id="a figure named .html"),
+        pytest.param(["--interactive", "-o", "loss.html", "--tau", "-3"], "--tau -3", id="a page of negative tau"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(tmp_path, monkeypatch, capsys, arguments, message):
