@@ -3,7 +3,7 @@
 import itertools
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -301,3 +301,28 @@ def pairwise(**factors: tuple) -> list[dict]:
         rows.append(best)
         missing -= pairs_of(best)
     return rows
+
+
+def gates(voxels: float) -> dict[str, Gate | None]:
+    """Name -> every kind of gate at that volume, and none."""
+    return {
+        "none": None,
+        "truth": Gate(voxels),
+        "predicted": Gate(voxels, by="predicted"),
+        "hard": Gate(voxels, hard=True),
+    }
+
+
+def variant_cases(**factors) -> dict[str, tuple[Case, dict]]:
+    """Id -> a case and options of `build_loss`, pairwise; factors that are no fields of `Case` are such options.
+
+    `gate` is what `gates` returns, every other factor a tuple of its levels.
+    """
+    of_case = {field.name for field in fields(Case)}
+    found = {}
+    for row in pairwise(**factors | {"gate": tuple(factors["gate"])}):
+        case = Case(**{key: value for key, value in row.items() if key in of_case})
+        variant = {key: value for key, value in row.items() if key not in of_case}
+        name = "-".join([str(case), *(f"{key}={value}" for key, value in variant.items() if value)])
+        found[name] = case, variant | {"gate": factors["gate"][variant["gate"]]}
+    return found

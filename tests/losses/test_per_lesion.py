@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from loss_restatement import Case, assert_equals_restatement, pairwise, with_cells
+from loss_restatement import Case, assert_equals_restatement, gates, variant_cases, with_cells
 from torch.nn.functional import interpolate
 
 from nnunetv2_sizepenalty.lesions import label_components, lesion_cells
@@ -11,36 +11,26 @@ from nnunetv2_sizepenalty.losses import DeepSupervision, Gate, SizeTerm, build_l
 from nnunetv2_sizepenalty.losses.cells import lesion_volumes
 from nnunetv2_sizepenalty.losses.volumes import Batch
 
-GATES = {"none": None, "truth": Gate(5.0), "predicted": Gate(5.0, by="predicted"), "hard": Gate(5.0, hard=True)}
-FACTORS = {
-    "code": ("S", "SD", "DTS", "DTFS", "FS", "DCS", "DKS"),
-    "heads": ("regions1", "regions2", "softmax2", "softmax3", "softmax4"),
-    "shape": ((9, 8), (5, 6, 7)),
-    "lesions": ("many", "few", "first sample", "none"),
-    "ignored": ("nothing", "some", "all"),
-    "batch_dice": (False, True),
-    "scale": (1.0, 5.0, 60.0),
-    "dtype": (torch.float32, torch.float16, torch.bfloat16, torch.float64),
-    "target_dtype": ("float32", "int16", "int32", "int64"),
-    "tau": (600.0, 20.0),
-    "log_ratio": (False, True),
-    "soft_cap": (False, True),
-    "gate": tuple(GATES),
-}
-VARIANTS = ("log_ratio", "soft_cap", "gate")
-CASES = [
-    (Case(**{key: value for key, value in row.items() if key not in VARIANTS}), {key: row[key] for key in VARIANTS})
-    for row in pairwise(**FACTORS)
-]
+CASES = variant_cases(
+    code=("S", "SD", "DTS", "DTFS", "FS", "DCS", "DKS"),
+    heads=("regions1", "regions2", "softmax2", "softmax3", "softmax4"),
+    shape=((9, 8), (5, 6, 7)),
+    lesions=("many", "few", "first sample", "none"),
+    ignored=("nothing", "some", "all"),
+    batch_dice=(False, True),
+    scale=(1.0, 5.0, 60.0),
+    dtype=(torch.float32, torch.float16, torch.bfloat16, torch.float64),
+    target_dtype=("float32", "int16", "int32", "int64"),
+    tau=(600.0, 20.0),
+    log_ratio=(False, True),
+    soft_cap=(False, True),
+    gate=gates(5.0),
+)
 
 
-def name(case: Case, variant: dict) -> str:
-    return "-".join([str(case), *(f"{key}={value}" for key, value in variant.items() if value)])
-
-
-@pytest.mark.parametrize(("case", "variant"), CASES, ids=[name(*row) for row in CASES])
+@pytest.mark.parametrize(("case", "variant"), CASES.values(), ids=CASES)
 def test_value_and_gradient_equal_the_restatement(case, variant):
-    assert_equals_restatement(case, per_lesion=True, **variant | {"gate": GATES[variant["gate"]]})
+    assert_equals_restatement(case, per_lesion=True, **variant)
 
 
 @pytest.mark.parametrize("weighting", ["balanced", "learned"])

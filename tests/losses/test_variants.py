@@ -2,46 +2,31 @@
 
 import pytest
 import torch
-from loss_restatement import Case, assert_equals_restatement, pairwise
+from loss_restatement import assert_equals_restatement, gates, variant_cases
 
 from nnunetv2_sizepenalty.losses import DeepSupervision, Gate, build_loss, logit_gradient_norms
 
-GATES = {
-    "none": None,
-    "truth": Gate(20.0),
-    "predicted": Gate(20.0, by="predicted"),
-    "hard": Gate(20.0, hard=True),
-}
-FACTORS = {
-    "code": ("SD", "DTS", "DTFS", "FS", "DCS", "DKS"),
-    "heads": ("regions1", "regions2", "softmax2", "softmax3"),
-    "shape": ((9, 8), (5, 6, 7)),
-    "lesions": ("many", "few", "first sample", "none"),
-    "ignored": ("nothing", "some"),
-    "batch_dice": (False, True),
-    "scale": (1.0, 5.0),
-    "dtype": (torch.float32, torch.float16, torch.bfloat16, torch.float64),
-    "target_dtype": ("int16",),
-    "tau": (600.0, 20.0),
-    "log_ratio": (False, True),
-    "soft_cap": (False, True),
-    "gate": tuple(GATES),
-    "weighting": ("fixed", "balanced", "learned"),
-}
-VARIANTS = ("log_ratio", "soft_cap", "gate", "weighting")
-CASES = [
-    (Case(**{key: value for key, value in row.items() if key not in VARIANTS}), {key: row[key] for key in VARIANTS})
-    for row in pairwise(**FACTORS)
-]
+CASES = variant_cases(
+    code=("SD", "DTS", "DTFS", "FS", "DCS", "DKS"),
+    heads=("regions1", "regions2", "softmax2", "softmax3"),
+    shape=((9, 8), (5, 6, 7)),
+    lesions=("many", "few", "first sample", "none"),
+    ignored=("nothing", "some"),
+    batch_dice=(False, True),
+    scale=(1.0, 5.0),
+    dtype=(torch.float32, torch.float16, torch.bfloat16, torch.float64),
+    target_dtype=("int16",),
+    tau=(600.0, 20.0),
+    log_ratio=(False, True),
+    soft_cap=(False, True),
+    gate=gates(20.0),
+    weighting=("fixed", "balanced", "learned"),
+)
 
 
-def name(case: Case, variant: dict) -> str:
-    return "-".join([str(case), *(f"{key}={value}" for key, value in variant.items() if value)])
-
-
-@pytest.mark.parametrize(("case", "variant"), CASES, ids=[name(*row) for row in CASES])
+@pytest.mark.parametrize(("case", "variant"), CASES.values(), ids=CASES)
 def test_value_and_gradient_equal_the_restatement(case, variant):
-    assert_equals_restatement(case, **variant | {"gate": GATES[variant["gate"]]})
+    assert_equals_restatement(case, **variant)
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
