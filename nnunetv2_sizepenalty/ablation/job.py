@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from time import monotonic, sleep
+from time import sleep
 from typing import TextIO
 
 from submitit.helpers import DelayedSubmission
@@ -14,7 +14,7 @@ from submitit.helpers import DelayedSubmission
 from nnunetv2_sizepenalty.ablation import trained
 from nnunetv2_sizepenalty.ablation.commands import OURS, Stage, train_command
 from nnunetv2_sizepenalty.ablation.lock import held, owner
-from nnunetv2_sizepenalty.ablation.process import CommandFailed, open_log, run_ours, say, start
+from nnunetv2_sizepenalty.ablation.process import CommandFailed, ended, open_log, run_ours, say, start, stop
 from nnunetv2_sizepenalty.ablation.runs import Run
 from nnunetv2_sizepenalty.ablation.state import (
     DONE,
@@ -124,7 +124,7 @@ class RunJob:
             run_ours(command, log)
             return
         self._child = start(command, log, {"nnUNet_results": str(run.nnunet_results)}, [lock])
-        while not self._ended(self._child):
+        while not ended(self._child):
             sleep(0.2)
         code, self._child = self._child.returncode, None
         if code in _TOLD_TO_END and os.environ.get("SUBMITIT_EXECUTOR") == "slurm":
@@ -134,29 +134,9 @@ class RunJob:
         if code:
             raise CommandFailed(f"{command[0]} ended with exit code {code}")
 
-    def _ended(self, child: subprocess.Popen) -> bool:
-        """Asks the kernel itself: Popen.wait holds a lock that a signal's handler in this thread would wait for."""
-        if child.returncode is None:
-            try:
-                pid, status = os.waitpid(child.pid, os.WNOHANG)
-            except ChildProcessError:
-                return True
-            if pid:
-                child.returncode = os.waitstatus_to_exitcode(status)
-        return child.returncode is not None
-
     def _stop(self) -> None:
-        """Lets the child save and end; one that doesn't in time is killed."""
-        child = self._child
-        if child is None or self._ended(child):
-            return
-        os.kill(child.pid, signal.SIGTERM)
-        until = monotonic() + self.patience_s
-        while not self._ended(child):
-            if monotonic() > until:
-                os.kill(child.pid, signal.SIGKILL)
-                until = float("inf")
-            sleep(0.1)
+        if self._child is not None:
+            stop(self._child, self.patience_s)
 
     def _end(self, number: int, frame: object) -> None:
         self._stop()

@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from shlex import join
+from time import monotonic, sleep
 from typing import TextIO
+
+import psutil
 
 from nnunetv2_sizepenalty.ablation.commands import OURS
 from nnunetv2_sizepenalty.scripts import installed_script
@@ -62,6 +65,36 @@ def start(
         env={**os.environ, **environment},
         pass_fds=tuple(descriptors),
     )
+
+
+def ended(child: subprocess.Popen) -> bool:
+    """Asks the kernel itself: Popen.wait holds a lock that a signal's handler in this thread would wait for."""
+    if child.returncode is None:
+        try:
+            pid, status = os.waitpid(child.pid, os.WNOHANG)
+        except ChildProcessError:
+            return True
+        if pid:
+            child.returncode = os.waitstatus_to_exitcode(status)
+    return child.returncode is not None
+
+
+def stop(child: subprocess.Popen, patience_s: float) -> None:
+    """Lets a child save and end, and kills it if it doesn't in time; its own workers end with it."""
+    if ended(child):
+        return
+    # nnUNetv2_predict ends by the signal itself, and leaves its workers waiting for work for ever
+    workers = psutil.Process(child.pid).children(recursive=True)
+    os.kill(child.pid, signal.SIGTERM)
+    until = monotonic() + patience_s
+    while not ended(child):
+        if monotonic() > until:
+            os.kill(child.pid, signal.SIGKILL)
+            until = float("inf")
+        sleep(0.1)
+    for worker in workers:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.kill()
 
 
 def run_ours(command: Sequence[str], log: TextIO) -> None:
