@@ -10,7 +10,9 @@ from functools import partial
 from hashlib import sha256
 
 import numpy as np
-from experiment import PLANS, Evidence, Network, Size, main, unpack
+from experiment import PLANS, Evidence, Network, Size
+from raw import unpack
+from run import main
 
 DATASET = "Dataset006_BONBIDHIE"
 TEST_CASES = 12

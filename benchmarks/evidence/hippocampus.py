@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
-from experiment import Evidence, Network, Size, main, unpack
+from experiment import Evidence, Network, Size
+from raw import unpack
+from run import main
 
 DATASET = "Dataset004_Hippocampus"
 

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from experiment import FOLDERS, Evidence, Network, Place, Size, keep_cases, main
+from experiment import FOLDERS, Evidence, Network, Place, Size
+from raw import keep_cases
+from run import main
 from scipy.ndimage import gaussian_filter
 
 from nnunetv2_sizepenalty.errors import UserError

@@ -10,8 +10,9 @@ import floor
 import numpy as np
 import pandas as pd
 from experiment import Evidence, Place, Size
+from published import write_numbers
 from scores import LabelScores, mean_of, read_label
-from tables import difference_table, model_table, size_table
+from tables import difference_table, model_table, size_table, thesis_table
 
 from nnunetv2_sizepenalty import __version__
 from nnunetv2_sizepenalty.ablation.cases import image_files
@@ -28,7 +29,7 @@ from nnunetv2_sizepenalty.planning.split_files import find_dataset
 
 
 def write_page(evidence: Evidence, place: Place, size: Size, matrix_file: Path, command: str, path: Path) -> Path:
-    """Writes the page of one size; returns its path."""
+    """Writes the page of one size, and its numbers as a table beside it; returns its path."""
     ablation = prepare(read_matrix(matrix_file), place.out)
     table = pd.read_csv(place.out / "runs.csv")
     states = {row.run: State(row.state) for row in table.itertuples()}
@@ -45,6 +46,7 @@ def write_page(evidence: Evidence, place: Place, size: Size, matrix_file: Path, 
         floors = _floors(ablation, evidence.views)
         for label in table["label"].dropna().unique():
             lines += _label(read_label(label, models, table, place.out), floors[label], evidence.pixels)
+        write_numbers((run for runs in models.values() for run in runs), path.with_suffix(".csv"))
     with atomic_file(path) as temporary:
         temporary.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -73,6 +75,7 @@ def _label(scores: LabelScores, found: floor.Floor, pixels: bool) -> list[str]:
         f"({interval(paired.low, paired.high)}). {verdict}",
         model_table(scores),
         difference_table(scores, counts),
+        thesis_table(scores, counts),
         size_table(scores, pixels),
     ]
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from experiment import OURS, Evidence, Network, Place, Size, main
+from experiment import OURS, Evidence, Network, Place, Size
+from run import main
 
 from nnunetv2_sizepenalty.mismatch import CHANNELS
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from nnunetv2_sizepenalty.ablation.runs import Run
 from nnunetv2_sizepenalty.evaluation import Evaluation, Froc, read_evaluation, read_froc
+from nnunetv2_sizepenalty.evaluation.compare.scores import THESIS_METRICS
 from nnunetv2_sizepenalty.evaluation.froc import threshold_at
 from nnunetv2_sizepenalty.evaluation.paired import compare_paired, holm, noise_floor, verdict
 from nnunetv2_sizepenalty.evaluation.strata import ALL
@@ -23,12 +24,14 @@ class LabelScores:
     """One label of all whole models, the baseline first.
 
     Attributes:
-        repeats: model -> a row a repeat, with the columns of ablate's runs.csv and lesion_f1.
+        repeats: model -> a row a repeat, with the columns of ablate's runs.csv, those of the thesis's metrics that it
+            lacks (means over the cases at the own operating point), and lesion_f1.
         lesions: a row per model, repeat and size bin: lesions, detection_rate, lesion_f1, dice and
             false_positives_per_case at the own operating point, matched_detection_rate at the baseline's false
             positives per case.
         matched_rate: these false positives per case.
         differences: what is compared ("Dice at 0.5", ...) -> a row per model but the first, columns `DIFFERENCE`.
+        thesis: the same of all the thesis's metrics at the own operating point, a row per model and metric.
         baseline_dice: of each of the baseline's repeats, case by case, NaN where a case has no lesion.
     """
 
@@ -38,6 +41,7 @@ class LabelScores:
     lesions: pd.DataFrame
     matched_rate: float
     differences: Mapping[str, pd.DataFrame]
+    thesis: pd.DataFrame
     baseline_dice: Sequence[pd.Series]
 
 
@@ -55,7 +59,11 @@ def read_label(label: str, models: Mapping[str, Sequence[Run]], table: pd.DataFr
     of_label = table[table["label"] == label].set_index("run")
     repeats = {
         name: of_label.loc[[run.key for run in runs]].assign(
-            lesion_f1=[_strata(evaluation, label)[0]["estimates"]["lesion_f1"]["value"] for evaluation in found]
+            lesion_f1=[_strata(evaluation, label)[0]["estimates"]["lesion_f1"]["value"] for evaluation in found],
+            **{
+                metric: [_of(evaluation.cases, label)[metric].mean() for evaluation in found]
+                for metric in THESIS_METRICS
+            },
         )
         for (name, runs), found in zip(models.items(), evaluations.values(), strict=True)
     }
@@ -71,7 +79,8 @@ def read_label(label: str, models: Mapping[str, Sequence[Run]], table: pd.DataFr
     differences = _differences(label, out) if len(models) > 1 else {}
     if differences:
         differences["average precision"] = average_precision_differences(label, frocs)
-    return LabelScores(label, baseline, repeats, pd.DataFrame(lesions), rate, differences, dice)
+    thesis = _read_differences(label, out / "comparison", "own") if differences else pd.DataFrame(columns=DIFFERENCE)
+    return LabelScores(label, baseline, repeats, pd.DataFrame(lesions), rate, differences, thesis, dice)
 
 
 def _of(table: pd.DataFrame, label: str) -> pd.DataFrame:
@@ -113,13 +122,18 @@ def _differences(label: str, out: Path) -> dict[str, pd.DataFrame]:
             {"dice": "Dice at matched false positives", "detection_rate": "detection at matched false positives"},
         ),
     ):
-        path = out / folder / "differences.csv"
-        if not path.is_file():
+        if not (out / folder / "differences.csv").is_file():
             return {}
-        found = pd.read_csv(path, keep_default_na=False, na_values=[""])
-        found = found[(found["label"] == label) & (found["stratum"] == "all") & (found["reading"] == reading)]
-        tables |= {title: found.loc[found["metric"] == metric, DIFFERENCE] for metric, title in metrics.items()}
+        found = _read_differences(label, out / folder, reading)
+        tables |= {title: found[found["metric"] == metric] for metric, title in metrics.items()}
     return tables
+
+
+def _read_differences(label: str, comparison: Path, reading: str) -> pd.DataFrame:
+    """`compare`'s over all cases, columns `DIFFERENCE`."""
+    found = pd.read_csv(comparison / "differences.csv", keep_default_na=False, na_values=[""])
+    chosen = (found["label"] == label) & (found["stratum"] == "all") & (found["reading"] == reading)
+    return found.loc[chosen, DIFFERENCE]
 
 
 def average_precision_differences(label: str, frocs: Mapping[str, Sequence[Froc]]) -> pd.DataFrame:

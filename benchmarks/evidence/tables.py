@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from scores import LabelScores
 
+from nnunetv2_sizepenalty.evaluation.compare.scores import THESIS_METRICS
+from nnunetv2_sizepenalty.evaluation.records import METRICS
 from nnunetv2_sizepenalty.pages.numbers import DASH, interval, number, size_name
 
 # column of runs.csv -> heading
@@ -87,6 +89,25 @@ def difference_table(scores: LabelScores, counts: bool) -> str:
         f"Against `{scores.baseline}`, paired by case, each case's mean over the repeats; matched at its "
         f"{number(scores.matched_rate)} false positives a case. 95 % of the differences that repeating the training "
         "alone makes are below the noise floor.\n\n" + markdown(head, rows)
+    )
+
+
+def thesis_table(scores: LabelScores, counts: bool) -> str:
+    """The thesis's metrics of every model, and in which of them it differs from the baseline."""
+    head = ["trainer", *(METRICS[metric].title for metric in THESIS_METRICS), "better in", "worse in"]
+    rows = []
+    for model, repeats in scores.repeats.items():
+        found = scores.thesis[scores.thesis["model"] == model]
+        told = [
+            ", ".join(METRICS[metric].title for metric in found.loc[found["verdict"] == verdict, "metric"]) or DASH
+            for verdict in ("better", "worse")
+        ]
+        means = [number(repeats[metric].mean()) for metric in THESIS_METRICS]
+        rows.append([f"`{model}`", *means, *(told if counts and len(found) else [DASH, DASH])])
+    return (
+        "The thesis's metrics at the tuned threshold, means over the cases that have a value and the repeats; better "
+        f"and worse than `{scores.baseline}` by the rules of the table above, corrected over all of these.\n\n"
+        + markdown(head, rows)
     )
 
 

@@ -19,9 +19,10 @@ REAL_DATA = os.environ.get("SIZEPENALTY_REAL_DATA")
 # its modules are the scripts' neighbours, not a package
 sys.path.insert(0, str(EVIDENCE))
 
-import experiment  # noqa: E402
 import floor  # noqa: E402
+import matrices  # noqa: E402
 import page  # noqa: E402
+import published  # noqa: E402
 import scores  # noqa: E402
 import tables  # noqa: E402
 
@@ -36,12 +37,12 @@ import tables  # noqa: E402
     ],
 )
 def test_a_length_is_written_as_its_trainer_spells_it(trainer, epochs, expected):
-    assert experiment.with_epochs(trainer, epochs) == expected
+    assert matrices.with_epochs(trainer, epochs) == expected
 
 
 def test_a_trainer_without_a_length_is_refused():
     with pytest.raises(UserError, match="names no length"):
-        experiment.with_epochs("nnUNetTrainerDTS", 1)
+        matrices.with_epochs("nnUNetTrainerDTS", 1)
 
 
 @pytest.mark.parametrize("path", MATRICES, ids=lambda path: path.stem)
@@ -53,10 +54,10 @@ def test_every_matrix_is_one_at_every_size(path):
     assert {"smallest", "cpu"} <= set(evidence.sizes)
     content = yaml.safe_load(path.read_text())
     for size in evidence.sizes.values():
-        resized = make_matrix(experiment.resized(content, size), path.stem)
+        resized = make_matrix(matrices.resized(content, size), path.stem)
         assert len(resized.trainers) == min(size.models or 99, len(matrix.trainers))
         assert {plans for row in resized.trainers for plans in row.plans or resized.plans} <= set(evidence.plans)
-    assert make_matrix(experiment.resized(content, evidence.sizes["cpu"]), path.stem) == matrix
+    assert make_matrix(matrices.resized(content, evidence.sizes["cpu"]), path.stem) == matrix
 
 
 def blob(shape, where):
@@ -87,10 +88,11 @@ def test_the_floor_looks_at_no_voxel_that_can_be_no_lesion():
 
 
 def made_scores(*dice_of_repeats) -> scores.LabelScores:
-    rows = pd.DataFrame({column: [0.5] * len(dice_of_repeats) for column in tables.MODEL_COLUMNS})
+    columns = {*tables.MODEL_COLUMNS, *scores.THESIS_METRICS}
+    rows = pd.DataFrame({column: [0.5] * len(dice_of_repeats) for column in columns})
     compared = pd.DataFrame([["other", "dice", 0.1, 0.05, 0.15, 0.01, 0.02, "better"]], columns=scores.DIFFERENCE)
     return scores.LabelScores(
-        "lesion", "base", {"base": rows, "other": rows}, pd.DataFrame(), 1.0, {"Dice at 0.5": compared},
+        "lesion", "base", {"base": rows, "other": rows}, pd.DataFrame(), 1.0, {"Dice at 0.5": compared}, compared,
         [pd.Series([dice, dice, np.nan]) for dice in dice_of_repeats],
     )  # fmt: skip
 
@@ -103,12 +105,55 @@ def test_a_comparison_counts_where_every_repeat_of_its_baseline_beats_the_floor(
     table = tables.difference_table(made, beats)
     assert ("better" in table) == beats
     assert (tables.UNCOUNTED in table) != beats
+    assert ("| Dice | – |" in tables.thesis_table(made, beats)) == beats
 
 
 def test_strata_of_photographs_are_in_pixels():
     assert [tables.in_pixels(name) for name in ("all", "< 0.01 mL", "0.01-0.03 mL", ">= 0.1 mL")] == [
         "all", "< 10 pixels", "10-30 pixels", ">= 100 pixels",
     ]  # fmt: skip
+
+
+MATRIX = {"trainers": [{"trainer": "A_5epochs"}, {"trainer": "B_5epochs", "plans": ["P"]}], "seeds": [0, 1]}
+
+
+def test_one_run_of_a_matrix_keeps_its_plans():
+    assert matrices.one_run(MATRIX, "B_5epochs", 1) == {"trainers": MATRIX["trainers"][1:], "seeds": [1]}
+
+
+@pytest.mark.parametrize(
+    ("trainer", "seed", "line"),
+    [("C", 0, "no C; there are A_5epochs, B_5epochs"), ("A_5epochs", 2, "no repeat 2; there are 0, 1")],
+)
+def test_a_run_that_is_not_in_the_matrix_is_named(trainer, seed, line):
+    with pytest.raises(UserError, match=line):
+        matrices.one_run(MATRIX, trainer, seed)
+
+
+def numbers(*values_low_high) -> pd.DataFrame:
+    rows = [["A", "P", 0, "lesion", f"metric{i}", *row] for i, row in enumerate(values_low_high)]
+    return pd.DataFrame(rows, columns=[*published.KEYS, "value", "low", "high"])
+
+
+def test_a_repetition_is_held_against_the_published_intervals(tmp_path, monkeypatch):
+    nan = float("nan")
+    before = numbers(
+        (0.5, 0.4, 0.6), (0.5, 0.4, 0.6), (0.0, 0.0, 0.0), (nan, nan, nan), (nan, nan, nan), (0.5, 0.4, 0.6)
+    )
+    before.to_csv(tmp_path / "page.csv", index=False)
+    after = numbers((0.45, 0, 1), (0.61, 0, 1), (0.0, 0, 0), (nan, nan, nan), (0.3, 0, 1), (nan, nan, nan))
+    monkeypatch.setattr(published, "run_numbers", lambda run: after)
+    table = published.against_published([None], tmp_path / "page.csv")
+    assert list(table["inside"]) == [True, False, True, True, False, False]
+
+
+def test_numbers_that_are_not_published_are_asked_for(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"page\.csv: no such file"):
+        published.against_published([None], tmp_path / "page.csv")
+    numbers((0.5, 0.4, 0.6)).assign(trainer="B").to_csv(tmp_path / "page.csv", index=False)
+    monkeypatch.setattr(published, "run_numbers", lambda run: numbers((0.5, 0.4, 0.6)))
+    with pytest.raises(UserError, match="holds no numbers of A in this repeat"):
+        published.against_published([None], tmp_path / "page.csv")
 
 
 @pytest.mark.full
