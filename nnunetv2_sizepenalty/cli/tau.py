@@ -63,9 +63,9 @@ def run(args: argparse.Namespace) -> None:
 
 def _report(args: argparse.Namespace):
     from nnunetv2_sizepenalty.errors import UserError
-    from nnunetv2_sizepenalty.planning.audit.plan import find_plan
     from nnunetv2_sizepenalty.planning.fold_cases import training_cases
     from nnunetv2_sizepenalty.planning.lesion_locations import find_lesions, foreground_channels
+    from nnunetv2_sizepenalty.planning.plan_files import find_plan
     from nnunetv2_sizepenalty.planning.split_files import find_dataset
     from nnunetv2_sizepenalty.planning.tau import lesion_volumes, patch_volumes
     from nnunetv2_sizepenalty.planning.tau_report import TauReport

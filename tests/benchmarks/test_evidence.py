@@ -156,33 +156,49 @@ def test_numbers_that_are_not_published_are_asked_for(tmp_path, monkeypatch):
         published.against_published([None], tmp_path / "page.csv")
 
 
-@pytest.mark.full
-@pytest.mark.integration
-@pytest.mark.skipif(REAL_DATA is None, reason="SIZEPENALTY_REAL_DATA names no folder")
-def test_the_smallest_size_of_idrid_runs_from_archive_to_page(tmp_path):
-    one_thread = str(EVIDENCE.parents[1] / "tests" / "one_thread")
+ONE_THREAD = str(EVIDENCE.parents[1] / "tests" / "one_thread")
+# name -> what it is made from, its labels, and the runs of its smallest size
+SMALLEST = {
+    "idrid": ("idrid/train_quarter.zip", ("microaneurysm", "hard exudate"), 4),
+    "hippocampus": ("msd_hippocampus/Dataset004_Hippocampus.zip", ("Anterior", "Posterior"), 4),
+    "bonbid_hie": ("bonbid_hie/Dataset006_BONBIDHIE.zip", ("lesion",), 6),
+    "phantom": ("soop", ("lesion",), 4),
+}
+
+
+def call(name: str, work: Path, results: Path, *options: object) -> str:
+    """What a script at its smallest size prints."""
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(filter(None, [one_thread, os.environ.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join(filter(None, [ONE_THREAD, os.environ.get("PYTHONPATH")])),
     }
-    archive = Path(REAL_DATA) / "idrid" / "train_quarter.zip"
-    options = (archive, "-o", tmp_path / "work", "--size", "smallest", "--results", tmp_path / "results")
-    command = [sys.executable, EVIDENCE / "idrid.py", *options]
+    source = Path(REAL_DATA) / SMALLEST[name][0]
+    command = (sys.executable, EVIDENCE / f"{name}.py", source, "-o", work, "--size", "smallest", "--results", results)
+    done = subprocess.run(list(map(str, (*command, *options))), env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
 
-    def call() -> str:
-        done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        return done.stdout
 
-    call()
-    text = (tmp_path / "results" / "idrid_smallest.md").read_text()
-    for label in ("microaneurysm", "hard exudate"):
-        assert f"## {label}" in text
-    for words in ("Floor: Dice 0.", "average precision", "noise floor", "at matched false positives", "< 10 pixels"):
+@pytest.mark.full
+@pytest.mark.integration
+@pytest.mark.skipif(REAL_DATA is None, reason="SIZEPENALTY_REAL_DATA names no folder")
+@pytest.mark.parametrize("name", SMALLEST)
+def test_the_smallest_size_runs_from_archive_to_page_and_is_reproduced(name, tmp_path):
+    results = tmp_path / "results"
+    call(name, tmp_path / "work", results)
+    text = (results / f"{name}_smallest.md").read_text()
+    _, labels, count = SMALLEST[name]
+    for words in ("Floor: Dice", "average precision", "noise floor", "at matched false positives", "better in"):
         assert words in text
-    runs = pd.read_csv(tmp_path / "work" / "idrid_smallest" / "ablation" / "runs.csv")
-    assert list(runs["state"]) == ["done"] * 8  # two trainers, two repeats, two labels
-    again = call()
+    runs = pd.read_csv(tmp_path / "work" / f"{name}_smallest" / "ablation" / "runs.csv")
+    assert list(runs["state"]) == ["done"] * (count * len(labels))
+    for label in labels:
+        assert f"## {label}" in text
+    again = call(name, tmp_path / "work", results)
     assert "== raw" not in again and "nnUNetv2_train" not in again
-    assert (tmp_path / "results" / "idrid_smallest.md").read_text() == text
+    assert (results / f"{name}_smallest.md").read_text() == text
+    ours = next(trainer for trainer in runs["trainer"] if trainer.endswith("_seed0"))
+    compared = call(name, tmp_path / "new", results, "--reproduce", ours.removesuffix("_seed0"), 0)
+    numbers = len(labels) * len(published.METRICS)
+    assert f"{numbers} of {numbers} numbers are inside" in compared

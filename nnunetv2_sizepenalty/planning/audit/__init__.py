@@ -7,8 +7,7 @@ their table), and the terminal and the page show the same findings and tables.
 from nnunetv2_sizepenalty.planning.audit.checks import CHECKS, run_checks
 from nnunetv2_sizepenalty.planning.audit.dataset import AuditedDataset, audit_cases
 from nnunetv2_sizepenalty.planning.audit.findings import ERROR, NOTE, WARNING, Finding
-from nnunetv2_sizepenalty.planning.audit.plan import Plan, find_plan
 
 __all__ = [
-    "CHECKS", "ERROR", "NOTE", "WARNING", "AuditedDataset", "Finding", "Plan", "audit_cases", "find_plan", "run_checks",
+    "CHECKS", "ERROR", "NOTE", "WARNING", "AuditedDataset", "Finding", "audit_cases", "run_checks",
 ]  # fmt: skip

@@ -9,7 +9,6 @@ import torch
 
 from nnunetv2_sizepenalty.lesions import component_voxels, label_components, voxels_to_ml
 from nnunetv2_sizepenalty.losses.terms import size_weight
-from nnunetv2_sizepenalty.planning.audit.plan import Plan
 from nnunetv2_sizepenalty.planning.audit.plan_case import (
     ForcedPatch,
     PlannedCase,
@@ -20,6 +19,7 @@ from nnunetv2_sizepenalty.planning.audit.plan_case import (
 )
 from nnunetv2_sizepenalty.planning.audit.raw_case import CasePaths, RawCase, read_raw_case
 from nnunetv2_sizepenalty.planning.lesion_locations import CaseLesions, locate_lesions
+from nnunetv2_sizepenalty.planning.plan_files import Plan
 
 TAU = 600.0
 COLUMNS = (

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from nnunetv2_sizepenalty.planning.audit import file_checks, fold_checks, label_checks, lesion_checks
 from nnunetv2_sizepenalty.planning.audit.dataset import AuditedDataset
 from nnunetv2_sizepenalty.planning.audit.findings import Finding, worst_first
-from nnunetv2_sizepenalty.planning.audit.plan import preprocess_command
+from nnunetv2_sizepenalty.planning.plan_files import preprocess_command
 
 # Check -> whether it needs a plan.
 CHECKS: dict[Callable[[AuditedDataset], list[Finding]], bool] = {

@@ -19,9 +19,9 @@ from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.lesions import SizeBins
 from nnunetv2_sizepenalty.parallel import map_cases
 from nnunetv2_sizepenalty.planning.audit.case import COLUMNS, AuditedCase, Work, audit_case
-from nnunetv2_sizepenalty.planning.audit.plan import Plan, dataset_number
 from nnunetv2_sizepenalty.planning.audit.raw_case import CasePaths
 from nnunetv2_sizepenalty.planning.lesion_locations import find_lesions, foreground_channels
+from nnunetv2_sizepenalty.planning.plan_files import Plan, dataset_number
 from nnunetv2_sizepenalty.planning.split_files import SPLITS, TEST_FOLDS, Dataset
 from nnunetv2_sizepenalty.planning.splits import Fold
 

@@ -7,8 +7,8 @@ from nnunetv2_sizepenalty.pages.numbers import number, percent, plural
 from nnunetv2_sizepenalty.planning.audit.case import TAU
 from nnunetv2_sizepenalty.planning.audit.dataset import AuditedDataset
 from nnunetv2_sizepenalty.planning.audit.findings import NOTE, WARNING, Finding
-from nnunetv2_sizepenalty.planning.audit.plan import STOCK, preprocess_command
 from nnunetv2_sizepenalty.planning.audit.sizes import by_size
+from nnunetv2_sizepenalty.planning.plan_files import STOCK, preprocess_command
 
 # Small lesions are many from this share of all on.
 MANY = 0.25

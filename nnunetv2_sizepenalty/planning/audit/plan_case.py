@@ -12,9 +12,9 @@ from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from scipy.spatial import cKDTree
 
-from nnunetv2_sizepenalty.planning.audit.plan import Plan
 from nnunetv2_sizepenalty.planning.audit.raw_case import Box
 from nnunetv2_sizepenalty.planning.lesion_locations import CaseLesions
+from nnunetv2_sizepenalty.planning.plan_files import Plan
 
 CENTRES_PER_LESION = 5
 

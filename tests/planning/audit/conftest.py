@@ -3,7 +3,8 @@
 import pytest
 from made_datasets import MadeDataset, make_dataset
 
-from nnunetv2_sizepenalty.planning.audit import audit_cases, find_plan, run_checks
+from nnunetv2_sizepenalty.planning.audit import audit_cases, run_checks
+from nnunetv2_sizepenalty.planning.plan_files import find_plan
 from nnunetv2_sizepenalty.planning.split_files import find_dataset
 
 

@@ -14,10 +14,10 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from preprocessed_masks import blobs, preprocess_masks
 
 from nnunetv2_sizepenalty.lesions import label_components
-from nnunetv2_sizepenalty.planning.audit import find_plan
 from nnunetv2_sizepenalty.planning.audit.plan_case import lesion_origins, planned_case
 from nnunetv2_sizepenalty.planning.audit.raw_case import CasePaths, read_raw_case
 from nnunetv2_sizepenalty.planning.lesion_locations import find_lesions, foreground_channels
+from nnunetv2_sizepenalty.planning.plan_files import find_plan
 from nnunetv2_sizepenalty.planning.split_files import find_dataset
 from nnunetv2_sizepenalty.trainers.lesion_sampling import LesionUniformDataset
 

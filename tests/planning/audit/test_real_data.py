@@ -13,7 +13,8 @@ import SimpleITK as sitk
 from made_datasets import MadeDataset
 
 from nnunetv2_sizepenalty.lesions import label_components
-from nnunetv2_sizepenalty.planning.audit import NOTE, WARNING, audit_cases, find_plan, run_checks
+from nnunetv2_sizepenalty.planning.audit import NOTE, WARNING, audit_cases, run_checks
+from nnunetv2_sizepenalty.planning.plan_files import find_plan
 from nnunetv2_sizepenalty.planning.split_files import find_dataset
 
 REAL_DATA = os.environ.get("SIZEPENALTY_REAL_DATA")

@@ -1,4 +1,4 @@
-"""The plan and configuration that a data set is audited for."""
+"""The plan and configuration in a dataset's folder of preprocessed data that is meant."""
 
 import json
 from collections.abc import Sequence
