@@ -38,7 +38,9 @@ HIPPOCAMPUS = Evidence(
             Network((16, 24, 16), 2, (8, 16)),
             epochs=1, cases=16, models=2, repeats=2,
         ),
-        "cpu": Size("the matrix as it is, 5,000 steps a training", Network((32, 40, 32), 2, (8, 16, 32, 64))),
+        "cpu": Size(
+            "130 cases, the matrix as it is, 1,250 steps a training", Network((32, 40, 32), 1, (8, 16, 32)), cases=130
+        ),
         "gpu": Size("nnU-Net's own plan, 62,500 steps a training", None, epochs=250, device="cuda"),
     },
     views=views,

@@ -61,7 +61,7 @@ IDRID = Evidence(
             Network((128, 128), 2, (4, 8, 16)),
             epochs=1, cases=10, models=2, repeats=2,
         ),
-        "cpu": Size("the matrix as it is, 5,000 steps a training", Network((128, 128), 4, (8, 16, 32, 64))),
+        "cpu": Size("the matrix as it is, 2,500 steps a training", Network((128, 128), 2, (8, 16, 32))),
         "gpu": Size("nnU-Net's own plan, 62,500 steps a training", None, epochs=250, device="cuda"),
     },
     views=views,

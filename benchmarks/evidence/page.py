@@ -24,7 +24,7 @@ from nnunetv2_sizepenalty.ablation.state import Ablation, State
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.evaluation.paired import compare_paired
 from nnunetv2_sizepenalty.operating_point.model_folder import read_json
-from nnunetv2_sizepenalty.pages.numbers import interval, number
+from nnunetv2_sizepenalty.pages.numbers import interval, number, plural
 from nnunetv2_sizepenalty.planning.split_files import find_dataset
 
 
@@ -99,8 +99,9 @@ def _how(ablation: Ablation, evidence: Evidence, size: Size) -> str:
     cases = len(train), len(run.part.validation), len(run.part.scored)
     return (
         f"{cases[0]} cases train, {cases[1]} validate (thresholds are chosen on these), {cases[2]} are scored. "
-        f"{network[0].upper() + network[1:]}; {len(matrix.seeds or [0])} repeats; step size {matrix.step_size:g}. "
-        f"Matrix: `benchmarks/evidence/{evidence.name}.yaml`{'' if size.epochs is None else ', shortened'}."
+        f"{network[0].upper() + network[1:]}; {plural(len(matrix.seeds or [0]), 'repeat')}; "
+        f"step size {matrix.step_size:g}. Matrix: `benchmarks/evidence/{evidence.name}.yaml`"
+        f"{'' if size.epochs is None else ', shortened'}."
     )
 
 

@@ -26,9 +26,8 @@ class LabelScores:
     Attributes:
         repeats: model -> a row a repeat, with the columns of ablate's runs.csv, those of the thesis's metrics that it
             lacks (means over the cases at the own operating point), and lesion_f1.
-        lesions: a row per model, repeat and size bin: lesions, detection_rate, lesion_f1, dice and
-            false_positives_per_case at the own operating point, matched_detection_rate at the baseline's false
-            positives per case.
+        lesions: a row per model, repeat and size bin: lesions, detection_rate at the own operating point,
+            matched_detection_rate at the baseline's false positives per case.
         matched_rate: these false positives per case.
         differences: what is compared ("Dice at 0.5", ...) -> a row per model but the first, columns `DIFFERENCE`.
         thesis: the same of all the thesis's metrics at the own operating point, a row per model and metric.
@@ -99,11 +98,8 @@ def _lesion_rows(evaluation: Evaluation, froc: Froc, label: str, rate: float) ->
         {
             "stratum": stratum["name"],
             "lesions": stratum["lesions"],
+            "detection_rate": stratum["estimates"]["detection_rate"]["value"],
             "matched_detection_rate": matched.get(stratum["name"], np.nan),
-        }
-        | {
-            name: stratum["estimates"][name]["value"]
-            for name in ("detection_rate", "lesion_f1", "dice", "false_positives_per_case")
         }
         for stratum in _strata(evaluation, label)
         if stratum["name"] in (ALL, *SizeBins(tuple(evaluation.summary["bins_ml"])).names)

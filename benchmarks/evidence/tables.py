@@ -1,8 +1,10 @@
 """The page's tables as Markdown: models, differences from the baseline, lesions by size."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 
+import pandas as pd
 from scores import LabelScores
 
 from nnunetv2_sizepenalty.evaluation.compare.scores import THESIS_METRICS
@@ -20,13 +22,6 @@ MODEL_COLUMNS = {
     "detection_rate": "detection",
     "false_positives": "false positives a case",
 }
-SIZE_COLUMNS = {
-    "detection_rate": "detection",
-    "lesion_f1": "lesion F1",
-    "dice": "Dice of a lesion",
-    "false_positives_per_case": "false positives a case",
-}
-UNCOUNTED = "doesn't count"
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -63,33 +58,37 @@ def model_table(scores: LabelScores) -> str:
 
 
 def difference_table(scores: LabelScores, counts: bool) -> str:
-    """Every model against the baseline, metric by metric; no verdict where the baseline doesn't beat the floor."""
+    """Every model against the baseline; no verdict where the baseline doesn't beat the floor, or nothing is known of
+    what repeating a training alone does."""
     if not scores.differences:
         return "No second model is whole, so nothing is compared."
-    rows = []
+    rows = [["noise floor", *(_noise_floor(table) for table in scores.differences.values())]]
     for model in list(scores.repeats)[1:]:
-        for title, table in scores.differences.items():
-            found = table[table["model"] == model]
-            if found.empty:
-                rows.append([f"`{model}`", title, DASH, DASH, DASH, "out of reach"])
-                continue
-            row = found.iloc[0]
-            rows.append(
-                [
-                    f"`{model}`",
-                    title,
-                    f"{number(row['difference'])} ({interval(row['low'], row['high'])})",
-                    number(row["p_holm"], 2),
-                    number(row["noise_floor"]),
-                    row["verdict"] if counts else UNCOUNTED,
-                ]
-            )
-    head = ["trainer", "against the baseline", "difference (95 % interval)", "p (Holm)", "noise floor", "verdict"]
+        found = [table[table["model"] == model] for table in scores.differences.values()]
+        rows.append([f"`{model}`", *(_difference(table.iloc[0], counts) if len(table) else DASH for table in found)])
     return (
-        f"Against `{scores.baseline}`, paired by case, each case's mean over the repeats; matched at its "
-        f"{number(scores.matched_rate)} false positives a case. 95 % of the differences that repeating the training "
-        "alone makes are below the noise floor.\n\n" + markdown(head, rows)
+        f"Difference from `{scores.baseline}` (95 % interval), paired by case, each case's mean over the repeats; "
+        f"matched at its {number(scores.matched_rate)} false positives a case. Repeating the training alone makes 95 % "
+        "of the differences that are below the noise floor: a verdict needs p < 0.05 after Holm's correction and a "
+        "difference above that.\n\n" + markdown(["trainer", *scores.differences], rows)
     )
+
+
+def _noise_floor(table: pd.DataFrame) -> str:
+    """Lowest to highest: models may have unequally many repeats."""
+    floors = sorted({number(value) for value in table["noise_floor"].dropna()}, key=float)
+    return " to ".join(dict.fromkeys((floors[0], floors[-1]))) if floors else "unknown"
+
+
+def told(row: pd.Series, counts: bool) -> str:
+    """The verdict, if one can be given."""
+    return row["verdict"] if counts and math.isfinite(row["noise_floor"]) else ""
+
+
+def _difference(row: pd.Series, counts: bool) -> str:
+    text = f"{number(row['difference'])} ({interval(row['low'], row['high'])})"
+    word = told(row, counts)
+    return f"{text} **{word}**" if word in ("better", "worse") else text
 
 
 def thesis_table(scores: LabelScores, counts: bool) -> str:
@@ -98,12 +97,9 @@ def thesis_table(scores: LabelScores, counts: bool) -> str:
     rows = []
     for model, repeats in scores.repeats.items():
         found = scores.thesis[scores.thesis["model"] == model]
-        told = [
-            ", ".join(METRICS[metric].title for metric in found.loc[found["verdict"] == verdict, "metric"]) or DASH
-            for verdict in ("better", "worse")
-        ]
+        verdicts = [told(row, counts) for _, row in found.iterrows()]
         means = [number(repeats[metric].mean()) for metric in THESIS_METRICS]
-        rows.append([f"`{model}`", *means, *(told if counts and len(found) else [DASH, DASH])])
+        rows.append([f"`{model}`", *means, *(_titles(found, verdicts, word) for word in ("better", "worse"))])
     return (
         "The thesis's metrics at the tuned threshold, means over the cases that have a value and the repeats; better "
         f"and worse than `{scores.baseline}` by the rules of the table above, corrected over all of these.\n\n"
@@ -111,14 +107,28 @@ def thesis_table(scores: LabelScores, counts: bool) -> str:
     )
 
 
+def _titles(differences: pd.DataFrame, verdicts: Sequence[str], word: str) -> str:
+    """The metrics with this verdict."""
+    chosen = [METRICS[name].title for name, told in zip(differences["metric"], verdicts, strict=True) if told == word]
+    return ", ".join(chosen) or DASH
+
+
 def size_table(scores: LabelScores, pixels: bool) -> str:
-    """Lesions of each size of all test cases."""
-    head = ["size", "lesions", "trainer", *SIZE_COLUMNS.values(), "detection at matched false positives"]
+    """Which share of the lesions of each size is detected, of all test cases together."""
+    sizes = scores.lesions.groupby("stratum", sort=False)["lesions"].first()
+    names = [size_name(in_pixels(stratum) if pixels else stratum) for stratum in sizes.index]
+    head = ["trainer", *(f"{name}: {count:,}" for name, count in zip(names, sizes, strict=True))]
     rows = []
-    for (stratum, model), found in scores.lesions.groupby(["stratum", "model"], sort=False):
-        name = size_name(in_pixels(stratum) if pixels else stratum)
-        cells = [over_repeats(found[column]) for column in (*SIZE_COLUMNS, "matched_detection_rate")]
-        rows.append([name, f"{found['lesions'].iloc[0]:,}", f"`{model}`", *cells])
-    order = {stratum: i for i, stratum in enumerate(dict.fromkeys(row[0] for row in rows))}
-    rows.sort(key=lambda row: order[row[0]])
-    return f"By the lesion's own size, at the tuned threshold:\n\n{markdown(head, rows)}"
+    for model in scores.repeats:
+        of_model = scores.lesions[scores.lesions["model"] == model]
+        cells = []
+        for stratum in sizes.index:
+            found = of_model[of_model["stratum"] == stratum]
+            own, matched = (number(found[name].mean(), 2) for name in ("detection_rate", "matched_detection_rate"))
+            cells.append(f"{own} / {matched}")
+        rows.append([f"`{model}`", *cells])
+    return (
+        "Share of the lesions that is detected, by the lesion's own size (and how many there are): at the tuned "
+        f"threshold / at the {number(scores.matched_rate)} false positives a case of `{scores.baseline}`.\n\n"
+        + markdown(head, rows)
+    )

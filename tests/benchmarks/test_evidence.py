@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,8 +105,28 @@ def test_a_comparison_counts_where_every_repeat_of_its_baseline_beats_the_floor(
     assert page.beats_floor(made, found) == beats
     table = tables.difference_table(made, beats)
     assert ("better" in table) == beats
-    assert (tables.UNCOUNTED in table) != beats
     assert ("| Dice | – |" in tables.thesis_table(made, beats)) == beats
+
+
+def test_one_repeat_alone_gives_no_verdict():
+    made = made_scores(0.9)
+    made.differences["Dice at 0.5"]["noise_floor"] = float("nan")
+    table = tables.difference_table(made, counts=True)
+    assert "better" not in table and "| noise floor | unknown |" in table
+    assert "| Dice | – |" not in tables.thesis_table(made, counts=True)
+
+
+def test_the_share_of_detected_lesions_stands_by_size():
+    made = made_scores(0.9)
+    rows = [["base", 0, "all", 5, 0.5, 0.25], ["base", 1, "all", 5, 0.7, 0.35], ["other", 0, "all", 5, 1.0, np.nan]]
+    names = ["model", "repeat", "stratum", "lesions", "detection_rate", "matched_detection_rate"]
+    table = tables.size_table(replace(made, lesions=pd.DataFrame(rows, columns=names)), pixels=True)
+    assert table.splitlines()[-4:] == [
+        "| trainer | all: 5 |",
+        "| --- | --- |",
+        "| `base` | 0.60 / 0.30 |",
+        "| `other` | 1.0 / – |",
+    ]
 
 
 def test_strata_of_photographs_are_in_pixels():
@@ -189,7 +210,7 @@ def test_the_smallest_size_runs_from_archive_to_page_and_is_reproduced(name, tmp
     call(name, tmp_path / "work", results)
     text = (results / f"{name}_smallest.md").read_text()
     _, labels, count = SMALLEST[name]
-    for words in ("Floor: Dice", "average precision", "noise floor", "at matched false positives", "better in"):
+    for words in ("Floor: Dice", "average precision", "noise floor", "matched at its", "better in"):
         assert words in text
     runs = pd.read_csv(tmp_path / "work" / f"{name}_smallest" / "ablation" / "runs.csv")
     assert list(runs["state"]) == ["done"] * (count * len(labels))
