@@ -24,7 +24,7 @@ from nnunetv2_sizepenalty.ablation.state import Ablation, State
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.evaluation.paired import compare_paired
 from nnunetv2_sizepenalty.operating_point.model_folder import read_json
-from nnunetv2_sizepenalty.pages.numbers import interval, number, plural
+from nnunetv2_sizepenalty.pages.numbers import interval, number
 from nnunetv2_sizepenalty.planning.split_files import find_dataset
 
 
@@ -40,7 +40,7 @@ def write_page(evidence: Evidence, place: Place, size: Size, matrix_file: Path, 
         f"`{command}`",
         _how(ablation, evidence, size),
         _hardware(models, size.device),
-        *(f"- {hole}" for hole in holes),
+        *(["\n".join(f"- {hole}" for hole in holes)] if holes else []),
     ]
     if models:
         floors = _floors(ablation, evidence.views)
@@ -88,7 +88,7 @@ def _floors(ablation: Ablation, views: floor.Views) -> dict[str, floor.Floor]:
 
 
 def _how(ablation: Ablation, evidence: Evidence, size: Size) -> str:
-    run, matrix = ablation.runs[0], ablation.matrix
+    run = ablation.runs[0]
     train = read_json(find_dataset(run.dataset).folder / "splits_final.json")[run.fold]["train"]
     network = (
         "the planner's own plan"
@@ -99,15 +99,15 @@ def _how(ablation: Ablation, evidence: Evidence, size: Size) -> str:
     cases = len(train), len(run.part.validation), len(run.part.scored)
     return (
         f"{cases[0]} cases train, {cases[1]} validate (thresholds are chosen on these), {cases[2]} are scored. "
-        f"{network[0].upper() + network[1:]}; {plural(len(matrix.seeds or [0]), 'repeat')}; "
-        f"step size {matrix.step_size:g}. Matrix: `benchmarks/evidence/{evidence.name}.yaml`"
-        f"{'' if size.epochs is None else ', shortened'}."
+        f"{network[0].upper() + network[1:]}; step size {ablation.matrix.step_size:g}. "
+        f"Matrix: `benchmarks/evidence/{evidence.name}.yaml`{'' if size.epochs is None else ', shortened'}."
     )
 
 
 def _hardware(models: dict[str, Sequence[Run]], device: str) -> str:
     minutes = [training_seconds(run) / 60 for runs in models.values() for run in runs]
-    took = f" A training took {number(min(minutes))} to {number(max(minutes))} minutes." if any(minutes) else ""
+    lengths = " to ".join(dict.fromkeys((number(min(minutes)), number(max(minutes))))) if minutes else ""
+    took = f" A training took {lengths} minutes." if any(minutes) else ""
     return f"{processor(device)}; nnunetv2-sizepenalty {__version__}, Python {platform.python_version()}.{took}"
 
 
