@@ -39,7 +39,7 @@ HIPPOCAMPUS = Evidence(
             epochs=1, cases=16, models=2, repeats=2,
         ),
         "cpu": Size(
-            "130 cases, the matrix as it is, 1,250 steps a training", Network((32, 40, 32), 1, (8, 16, 32)), cases=130
+            "60 cases, the matrix as it is, 1,250 steps a training", Network((24, 32, 24), 2, (8, 16, 32)), cases=60
         ),
         "gpu": Size("nnU-Net's own plan, 62,500 steps a training", None, epochs=250, device="cuda"),
     },
