@@ -43,9 +43,9 @@ BONBID = Evidence(
     write_raw=partial(unpack, dataset=DATASET),
     sizes={
         "smallest": Size(
-            "15 cases, both normalisations of the baseline and another trainer, two repeats of 250 steps",
-            Network((8, 24, 24), 2, (8, 16)),
-            epochs=1, cases=15, models=2, repeats=2,
+            "10 cases, both normalisations of the baseline, two repeats of 250 steps",
+            Network((16, 48, 48), 1, (4, 8, 16)),
+            epochs=1, cases=10, models=1, repeats=2,
         ),
         "cpu": Size("the matrix as it is, 12,500 steps a training", Network((16, 40, 40), 2, (8, 16, 32, 64))),
         "gpu": Size("nnU-Net's own plan, 62,500 steps a training", None, epochs=250, device="cuda"),

@@ -35,7 +35,7 @@ HIPPOCAMPUS = Evidence(
     sizes={
         "smallest": Size(
             "16 cases, two trainers, two repeats of 250 steps",
-            Network((16, 24, 16), 2, (8, 16)),
+            Network((16, 24, 16), 2, (4, 8, 16)),
             epochs=1, cases=16, models=2, repeats=2,
         ),
         "cpu": Size(

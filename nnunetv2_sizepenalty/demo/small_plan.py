@@ -17,6 +17,10 @@ def shrink_plan(
         configuration: kept and shrunk, the others are dropped.
         patch_size: voxels per axis, in the plan's axis order.
         features: of each stage; nnU-Net's topology for the patch decides the strides.
+
+    Raises:
+        ValueError: fewer than three stages: nnU-Net's deep supervision gives the lowest output no weight, and the
+            weights of a single one are 0 / 0 (nnUNetTrainer._build_loss).
     """
     plans = deepcopy(plans)
     small = plans["configurations"][configuration]
@@ -24,6 +28,8 @@ def shrink_plan(
         small["spacing"], patch_size, min_feature_map_size=4, max_numpool=len(features) - 1
     )
     n_stages = min(len(features), len(strides))
+    if n_stages < 3:
+        raise ValueError(f"{n_stages} stages: nnU-Net's loss needs three; take more features or a larger patch")
     arch_kwargs = small["architecture"]["arch_kwargs"]
     per_stage = "n_conv_per_stage" if "n_conv_per_stage" in arch_kwargs else "n_blocks_per_stage"
     arch_kwargs |= {

@@ -57,6 +57,8 @@ def test_every_matrix_is_one_at_every_size(path):
     for size in evidence.sizes.values():
         resized = make_matrix(matrices.resized(content, size), path.stem)
         assert len(resized.trainers) == min(size.models or 99, len(matrix.trainers))
+        # with two nnU-Net's deep supervision has no weight left
+        assert size.network is None or len(size.network.features) >= 3
         assert {plans for row in resized.trainers for plans in row.plans or resized.plans} <= set(evidence.plans)
     assert make_matrix(matrices.resized(content, evidence.sizes["cpu"]), path.stem) == matrix
 
@@ -182,7 +184,7 @@ ONE_THREAD = str(EVIDENCE.parents[1] / "tests" / "one_thread")
 SMALLEST = {
     "idrid": ("idrid/train_quarter.zip", ("microaneurysm", "hard exudate"), 4),
     "hippocampus": ("msd_hippocampus/Dataset004_Hippocampus.zip", ("Anterior", "Posterior"), 4),
-    "bonbid_hie": ("bonbid_hie/Dataset006_BONBIDHIE.zip", ("lesion",), 6),
+    "bonbid_hie": ("bonbid_hie/Dataset006_BONBIDHIE.zip", ("lesion",), 4),
     "phantom": ("soop", ("lesion",), 4),
 }
 
