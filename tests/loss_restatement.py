@@ -282,6 +282,18 @@ def assert_equals_restatement(case: Case, **variant) -> None:
     assert (error <= allowed).all(), f"error {error.max():.3g} where {expected_gradient.abs().max():.3g} is largest"
 
 
+# every level of those factors that all losses have in common
+LEVELS = {
+    "heads": ("regions1", "regions2", "softmax2", "softmax3", "softmax4"),
+    "shape": ((9, 8), (5, 6, 7)),
+    "lesions": ("many", "few", "first sample", "none"),
+    "ignored": ("nothing", "some", "all"),
+    "batch_dice": (False, True),
+    "scale": (1.0, 5.0, 60.0),
+    "dtype": (torch.float32, torch.float16, torch.bfloat16, torch.float64),
+}
+
+
 def pairwise(**factors: tuple) -> list[dict]:
     """Rows that hold every pair of levels of any two factors at least once; the same at every call."""
     names = list(factors)

@@ -26,13 +26,14 @@ def resized(matrix: Mapping, size: Size) -> dict:
     return {**matrix, "trainers": rows, "seeds": matrix["seeds"][: size.repeats], "device": size.device}
 
 
-def one_run(matrix: Mapping, trainer: str, seed: int) -> dict:
+def one_run(matrix: Mapping, trainer: str, repeat: str) -> dict:
     """The matrix cut to one trainer and repeat; its plans stay."""
     rows = [row for row in matrix["trainers"] if row["trainer"] == trainer]
     if not rows:
         raise UserError(
             f"--reproduce: no {trainer}; there are {', '.join(row['trainer'] for row in matrix['trainers'])}"
         )
-    if seed not in matrix["seeds"]:
-        raise UserError(f"--reproduce: no repeat {seed}; there are {', '.join(map(str, matrix['seeds']))}")
-    return {**matrix, "trainers": rows, "seeds": [seed]}
+    seeds = [seed for seed in matrix["seeds"] if str(seed) == repeat]
+    if not seeds:
+        raise UserError(f"--reproduce: no repeat {repeat}; there are {', '.join(map(str, matrix['seeds']))}")
+    return {**matrix, "trainers": rows, "seeds": seeds}

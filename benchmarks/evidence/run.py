@@ -84,8 +84,7 @@ def _run(evidence: Evidence, args: argparse.Namespace) -> int:
     if matrix["folds"] != [0]:
         raise UserError(f"{evidence.matrix_file}: the page is of fold 0 alone, whose test part every model shares")
     if args.reproduce:
-        trainer, repeat = args.reproduce
-        matrix = one_run(matrix, trainer, int(repeat) if repeat.isdecimal() else -1)
+        matrix = one_run(matrix, *args.reproduce)
     matrix_file = place.folder / "matrix.yaml"
     with atomic_file(matrix_file) as path:
         path.write_text(yaml.safe_dump(matrix, sort_keys=False))

@@ -109,7 +109,8 @@ def thesis_table(scores: LabelScores, counts: bool) -> str:
 
 def _titles(differences: pd.DataFrame, verdicts: Sequence[str], word: str) -> str:
     """The metrics with this verdict."""
-    chosen = [METRICS[name].title for name, told in zip(differences["metric"], verdicts, strict=True) if told == word]
+    pairs = zip(differences["metric"], verdicts, strict=True)
+    chosen = [METRICS[metric].title for metric, verdict in pairs if verdict == word]
     return ", ".join(chosen) or DASH
 
 

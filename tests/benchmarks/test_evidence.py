@@ -141,16 +141,16 @@ MATRIX = {"trainers": [{"trainer": "A_5epochs"}, {"trainer": "B_5epochs", "plans
 
 
 def test_one_run_of_a_matrix_keeps_its_plans():
-    assert matrices.one_run(MATRIX, "B_5epochs", 1) == {"trainers": MATRIX["trainers"][1:], "seeds": [1]}
+    assert matrices.one_run(MATRIX, "B_5epochs", "1") == {"trainers": MATRIX["trainers"][1:], "seeds": [1]}
 
 
 @pytest.mark.parametrize(
-    ("trainer", "seed", "line"),
-    [("C", 0, "no C; there are A_5epochs, B_5epochs"), ("A_5epochs", 2, "no repeat 2; there are 0, 1")],
+    ("trainer", "repeat", "line"),
+    [("C", "0", "no C; there are A_5epochs, B_5epochs"), ("A_5epochs", "2", "no repeat 2; there are 0, 1")],
 )
-def test_a_run_that_is_not_in_the_matrix_is_named(trainer, seed, line):
+def test_a_run_that_is_not_in_the_matrix_is_named(trainer, repeat, line):
     with pytest.raises(UserError, match=line):
-        matrices.one_run(MATRIX, trainer, seed)
+        matrices.one_run(MATRIX, trainer, repeat)
 
 
 def numbers(*values_low_high) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from loss_restatement import Case, assert_equals_restatement, gates, variant_cases, with_cells
+from loss_restatement import LEVELS, Case, assert_equals_restatement, gates, variant_cases, with_cells
 from torch.nn.functional import interpolate
 
 from nnunetv2_sizepenalty.lesions import label_components, lesion_cells
@@ -13,13 +13,7 @@ from nnunetv2_sizepenalty.losses.volumes import Batch
 
 CASES = variant_cases(
     code=("S", "SD", "DTS", "DTFS", "FS", "DCS", "DKS"),
-    heads=("regions1", "regions2", "softmax2", "softmax3", "softmax4"),
-    shape=((9, 8), (5, 6, 7)),
-    lesions=("many", "few", "first sample", "none"),
-    ignored=("nothing", "some", "all"),
-    batch_dice=(False, True),
-    scale=(1.0, 5.0, 60.0),
-    dtype=(torch.float32, torch.float16, torch.bfloat16, torch.float64),
+    **LEVELS,
     target_dtype=("float32", "int16", "int32", "int64"),
     tau=(600.0, 20.0),
     log_ratio=(False, True),

@@ -1,8 +1,7 @@
 """Every combination against the float64 restatement: heads, dimensions, ignored voxels, types, all together."""
 
 import pytest
-import torch
-from loss_restatement import Case, assert_equals_restatement, pairwise
+from loss_restatement import LEVELS, Case, assert_equals_restatement, pairwise
 
 from nnunetv2_sizepenalty.losses import COMBINATIONS, rows
 
@@ -10,13 +9,7 @@ CASES = [
     Case(**row)
     for row in pairwise(
         code=COMBINATIONS,
-        heads=("regions1", "regions2", "softmax2", "softmax3", "softmax4"),
-        shape=((9, 8), (5, 6, 7)),
-        lesions=("many", "few", "first sample", "none"),
-        ignored=("nothing", "some", "all"),
-        batch_dice=(False, True),
-        scale=(1.0, 5.0, 60.0),
-        dtype=(torch.float32, torch.float16, torch.bfloat16, torch.float64),
+        **LEVELS,
         target_dtype=("float32", "int16", "bool", "int64"),
         tau=(600.0, 20.0),
     )
