@@ -87,7 +87,9 @@ def seeded(trainer: str, seed: int) -> str | None:
 def make_runs(
     matrix: Matrix, names: Mapping[str, str], parts: Mapping[tuple[str, int], Part], nnunet_results: Path, out: Path
 ) -> list[Run]:
-    """Every run of the matrix: model after model, each fold after fold, each repeat after repeat.
+    """Every run of the matrix: repeat after repeat, model after model, fold after fold.
+
+    So a matrix that is stopped early can compare all models by the repeats that are whole.
 
     Args:
         names: a dataset as the matrix calls it -> its full name.
@@ -96,11 +98,11 @@ def make_runs(
         out: the ablation's folder.
     """
     runs = []
-    for model, dataset, trainer, plans in _models(matrix, names):
-        for fold in matrix.folds:
-            for seed in matrix.seeds or [None]:
-                name = trainer if seed is None else seeded(trainer, seed)
-                results = nnunet_results if name else out / f"nnUNet_results_repeat_{seed}"
+    for seed in matrix.seeds or [None]:
+        for model, dataset, trainer, plans in _models(matrix, names):
+            name = trainer if seed is None else seeded(trainer, seed)
+            results = nnunet_results if name else out / f"nnUNet_results_repeat_{seed}"
+            for fold in matrix.folds:
                 part = parts[dataset, fold]
                 runs.append(
                     Run(model, dataset, name or trainer, plans, matrix.configuration, fold, seed, results, part, out)

@@ -12,6 +12,13 @@ def test_every_trainer_fold_and_seed_is_a_run(make_ablation):
     assert {run.model for run in runs} == {"nnUNetTrainer", "nnUNetTrainerDCS_nnUNet"}
 
 
+def test_the_first_repeat_of_all_models_comes_before_the_second_of_any(make_ablation):
+    runs = make_ablation(seeds=[3, 0]).runs
+    assert [run.seed for run in runs] == [3] * 4 + [0] * 4
+    assert [run.model for run in runs[:4]] == ["nnUNetTrainer"] * 2 + ["nnUNetTrainerDCS_nnUNet"] * 2
+    assert [run.fold for run in runs] == [0, 1] * 4
+
+
 def test_a_repeat_of_ours_is_in_its_name_and_one_of_others_in_a_results_folder_of_its_own(make_ablation):
     ablation = make_ablation(seeds=[0, 3])
     theirs, ours = (
