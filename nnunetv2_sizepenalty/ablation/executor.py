@@ -141,6 +141,13 @@ def _deaf_to_ctrl_c():
         signal.signal(signal.SIGINT, before)
 
 
+def share_cores(slots: Sequence[tuple[int, ...]]) -> None:
+    """Before runs beside each other on a CPU: nnU-Net gives each as many threads as there are cores, and threads that
+    spin while they wait for each other take the cores from those that work."""
+    if len(slots) > 1 and not slots[0]:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def local_slots(device: str, gpus: int, jobs: int | None) -> list[tuple[int, ...]]:
     """How many runs this machine takes at a time, and the GPUs of each.
 

@@ -98,7 +98,7 @@ def _slurm_options(args: argparse.Namespace, device: str):
 
 
 def _executor(args: argparse.Namespace, ablation):
-    from nnunetv2_sizepenalty.ablation.executor import Debug, Local, local_slots
+    from nnunetv2_sizepenalty.ablation.executor import Debug, Local, local_slots, share_cores
     from nnunetv2_sizepenalty.ablation.slurm import Slurm
 
     device, folder = ablation.matrix.device, ablation.out / "jobs"
@@ -106,7 +106,9 @@ def _executor(args: argparse.Namespace, ablation):
         return Slurm(ablation, _slurm_options(args, device))
     if args.executor == "debug":
         return Debug(folder, args.gpus or 1)
-    return Local(folder, local_slots(device, args.gpus or 1, args.jobs))
+    slots = local_slots(device, args.gpus or 1, args.jobs)
+    share_cores(slots)
+    return Local(folder, slots)
 
 
 def _run(args: argparse.Namespace, ablation) -> int:

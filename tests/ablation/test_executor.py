@@ -1,8 +1,10 @@
-"""How many runs a machine takes at a time, and on which GPUs."""
+"""How many runs a machine takes at a time, on which GPUs, and how they share a CPU."""
+
+import os
 
 import pytest
 
-from nnunetv2_sizepenalty.ablation.executor import local_slots
+from nnunetv2_sizepenalty.ablation.executor import local_slots, share_cores
 from nnunetv2_sizepenalty.errors import UserError
 
 SLOTS = {
@@ -32,3 +34,20 @@ def test_what_does_not_fit_is_named(visible, gpus, jobs, line, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     with pytest.raises(UserError, match=line):
         local_slots("cuda", gpus, jobs)
+
+
+@pytest.mark.parametrize(
+    ("slots", "before", "policy"),
+    [
+        ([(), ()], None, "PASSIVE"),
+        ([(), ()], "ACTIVE", "ACTIVE"),
+        ([()], None, None),
+        ([(0,), (1,)], None, None),
+    ],
+    ids=["two on a CPU", "the user's own", "one on a CPU", "on GPUs"],
+)
+def test_only_runs_beside_each_other_on_a_cpu_wait_without_spinning(slots, before, policy, monkeypatch):
+    environment = {} if before is None else {"OMP_WAIT_POLICY": before}
+    monkeypatch.setattr(os, "environ", environment)
+    share_cores(slots)
+    assert environment.get("OMP_WAIT_POLICY") == policy
