@@ -100,8 +100,9 @@ def _run(evidence: Evidence, args: argparse.Namespace) -> int:
     from page import write_page
 
     command = f"python benchmarks/evidence/{evidence.name}.py {args.source.name} -o WORK --size {args.size}"
-    if args.ablate:
-        command += f" --ablate {' '.join(args.ablate)}"
+    # a report by itself made nothing
+    if options := [option for option in args.ablate if option != "--report"]:
+        command += f" --ablate {' '.join(options)}"
     print(write_page(evidence, place, size, matrix_file, command, path))
     return code
 

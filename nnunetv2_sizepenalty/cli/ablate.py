@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sbatch", metavar="OPTION=VALUE", nargs="+", default=[],
         help="slurm: others of sbatch's options, such as cpus-per-task=8 mem=32G account=NAME",
     )  # fmt: skip
-    parser.add_argument("--dry-run", action="store_true", help="print the commands and batch scripts, run nothing")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--dry-run", action="store_true", help="print the commands and batch scripts, run nothing")
+    instead.add_argument("--report", action="store_true", help="compare what is done by now, run nothing")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("submitit and the locks need Linux or macOS: on Windows call this in WSL")
     from nnunetv2_sizepenalty.ablation.matrix import make_matrix, read_matrix
     from nnunetv2_sizepenalty.ablation.prepare import advice, prepare, write_all_inputs
+    from nnunetv2_sizepenalty.ablation.state import read_state
     from nnunetv2_sizepenalty.cli.failures import failures_of
     from nnunetv2_sizepenalty.errors import UserError
 
@@ -67,7 +70,11 @@ def run(args: argparse.Namespace) -> int:
 
         print_commands(ablation, gpus=args.gpus or 1, slurm=_slurm_options(args, matrix.device))
         return 0
+    if args.report and not output.is_dir():
+        raise UserError(f"{output}: no such folder, so nothing of this matrix is done; run it without --report")
     with failures_of(output):
+        if args.report:
+            return _report(ablation, {run.key: read_state(ablation, run) for run in ablation.runs})
         write_all_inputs(ablation)
         return _run(args, ablation)
 
@@ -115,10 +122,8 @@ def _run(args: argparse.Namespace, ablation) -> int:
     from rich.console import Console
     from rich.live import Live
 
-    from nnunetv2_sizepenalty.ablation.report import write_results
     from nnunetv2_sizepenalty.ablation.runner import Runner, sigterm_as_ctrl_c
-    from nnunetv2_sizepenalty.ablation.state import DONE
-    from nnunetv2_sizepenalty.ablation.table import make_table, summary
+    from nnunetv2_sizepenalty.ablation.table import make_table
 
     executor = _executor(args, ablation)
     runner = Runner(ablation, executor)
@@ -142,6 +147,14 @@ def _run(args: argparse.Namespace, ablation) -> int:
     except KeyboardInterrupt:
         print(f"Interrupted: {runner.interrupt()}. The same command goes on from here.", flush=True)
         return 130
-    report = write_results(ablation, runner.states)
-    print(f"{summary(runner.states)}; see {report}")
-    return 0 if all(state.kind == DONE for state in runner.states.values()) else 1
+    return _report(ablation, runner.states)
+
+
+def _report(ablation, states) -> int:
+    from nnunetv2_sizepenalty.ablation.report import write_results
+    from nnunetv2_sizepenalty.ablation.state import DONE
+    from nnunetv2_sizepenalty.ablation.table import summary
+
+    report = write_results(ablation, states)
+    print(f"{summary(states)}; see {report}")
+    return 0 if all(state.kind == DONE for state in states.values()) else 1

@@ -137,6 +137,19 @@ def test_a_finished_matrix_starts_nothing(place, finished):
     assert (finals(place), logs(finished)) == before
 
 
+def test_a_report_of_what_is_done_by_now_runs_nothing(place, finished):
+    before = finals(place), logs(finished)
+    matrix = [OURS, "nnUNetTrainerTheirs", "nnUNetTrainerDT"]
+    to_the_end(place, finished, matrix, "--report", exit_code=1)
+    assert (finals(place), logs(finished)) == before
+    assert list(pd.read_csv(finished / "runs.csv")["state"]) == ["done"] * 4 + ["queued"] * 2
+    assert "nnUNetTrainerDT is not compared: 2 of its 2 runs are missing" in (finished / "report.html").read_text()
+    nothing = place.folder / "nothing"
+    to_the_end(place, nothing, matrix, "--report", exit_code=2)
+    assert "so nothing of this matrix is done" in nothing.with_suffix(".log").read_text()
+    assert not nothing.exists()
+
+
 def test_a_run_that_fails_leaves_a_hole_and_stops_no_other(place, finished):
     to_the_end(place, finished, [OURS, "nnUNetTrainerFailsOnFold1"], "--executor", "debug", exit_code=1)
     table = pd.read_csv(finished / "runs.csv").set_index("run")
