@@ -100,7 +100,7 @@ def _run(evidence: Evidence, args: argparse.Namespace) -> int:
     from page import write_page
 
     command = f"python benchmarks/evidence/{evidence.name}.py {args.source.name} -o WORK --size {args.size}"
-    # a report by itself made nothing
+    # --report trains nothing, so it is no part of how the numbers were made
     if options := [option for option in args.ablate if option != "--report"]:
         command += f" --ablate {' '.join(options)}"
     print(write_page(evidence, place, size, matrix_file, command, path))
