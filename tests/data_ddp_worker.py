@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from torch import distributed
 
-from nnunetv2_sizepenalty.planning.patch_volumes import PatchKind
+from nnunetv2_sizepenalty.sampling.patch_volumes import PatchKind
 from nnunetv2_sizepenalty.trainers.lesion_sampling import LesionSampling
 from nnunetv2_sizepenalty.trainers.tau import TauFromData
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nnunetv2_sizepenalty.comparison.models import Model
 from nnunetv2_sizepenalty.evaluation import Evaluation
-from nnunetv2_sizepenalty.evaluation.compare.models import Model
 from nnunetv2_sizepenalty.evaluation.records import CASE_COLUMNS
 from nnunetv2_sizepenalty.evaluation.runs import mean_over_repeats, repeats_of
 

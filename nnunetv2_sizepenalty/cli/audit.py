@@ -17,13 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from nnunetv2_sizepenalty.audit import NOTE, audit_cases, run_checks
+    from nnunetv2_sizepenalty.audit.page import write_page
+    from nnunetv2_sizepenalty.audit.terminal import print_audit
     from nnunetv2_sizepenalty.cli.failures import failures_of
     from nnunetv2_sizepenalty.errors import UserError
-    from nnunetv2_sizepenalty.planning.audit import NOTE, audit_cases, run_checks
-    from nnunetv2_sizepenalty.planning.audit.page import write_page
-    from nnunetv2_sizepenalty.planning.audit.terminal import print_audit
-    from nnunetv2_sizepenalty.planning.plan_files import find_plan
-    from nnunetv2_sizepenalty.planning.split_files import find_dataset
+    from nnunetv2_sizepenalty.nnunet_io.plan import find_plan
+    from nnunetv2_sizepenalty.splitting.split_files import find_dataset
 
     if args.processes < 1:
         raise UserError(f"-np {args.processes}: at least 1 is needed")

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.evaluation.folder import evaluate_folder
     from nnunetv2_sizepenalty.evaluation.froc import read_froc
     from nnunetv2_sizepenalty.evaluation.records import write_evaluation
-    from nnunetv2_sizepenalty.evaluation.report import write_report
+    from nnunetv2_sizepenalty.report import write_report
 
     protocol = _protocol(args)
     froc = read_froc(args.froc) if args.froc else None

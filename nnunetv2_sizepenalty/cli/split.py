@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.errors import UserError
-    from nnunetv2_sizepenalty.planning import split_files, splits
+    from nnunetv2_sizepenalty.splitting import split_files, splits
 
     if args.processes < 1:
         raise UserError(f"--processes {args.processes}: at least 1 is needed")

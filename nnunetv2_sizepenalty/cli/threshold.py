@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _candidates(args: argparse.Namespace):
     from nnunetv2_sizepenalty.errors import UserError
-    from nnunetv2_sizepenalty.nnunet_output.thresholds import dense_thresholds
+    from nnunetv2_sizepenalty.nnunet_io.thresholds import dense_thresholds
     from nnunetv2_sizepenalty.operating_point import Candidates
 
     named = {}
