@@ -92,6 +92,16 @@ def test_a_voxel_between_two_lesions_goes_to_the_larger():
     assert ShareCounter(np.array([0, 2, 1])[reference], SPACING).count(prediction, 1).predicted.tolist() == [10, 9]
 
 
+def test_a_lesion_inside_of_another_is_near_too():
+    """Lesion 1 is a voxel whose neighbours along the axes are lesion 2; the component touches 1 and 3."""
+    reference, prediction = np.zeros((7, 7, 12), dtype=int), np.zeros((7, 7, 12), dtype=int)
+    reference[2:5, 3, 3] = reference[3, 2:5, 3] = reference[3, 3, 2:5] = 2
+    reference[3, 3, 3], reference[2, 2, 10] = 1, 3
+    prediction[3, 3, 3] = prediction[2, 2, 3:11] = 1
+    # 3 to 6 are nearer to lesion 1, and 3, 4 and 9 are rim.
+    assert ShareCounter(reference, SPACING).count(prediction, 1).predicted.tolist() == [3, 3]
+
+
 # Maps
 
 
