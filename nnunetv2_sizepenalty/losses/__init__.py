@@ -4,7 +4,8 @@ from nnunetv2_sizepenalty.losses.compound import CompoundLoss, build_loss
 from nnunetv2_sizepenalty.losses.deep_supervision import DeepSupervision
 from nnunetv2_sizepenalty.losses.diagnostics import Record, logit_gradient_norms
 from nnunetv2_sizepenalty.losses.letters import COMBINATIONS, LETTERS, Letter, term_weights
-from nnunetv2_sizepenalty.losses.size_penalty import Gate, SizePenaltyLoss, SizeTerm
+from nnunetv2_sizepenalty.losses.size_penalty import SizePenaltyLoss
+from nnunetv2_sizepenalty.losses.size_term import Gate, SizeTerm
 
 __all__ = [
     "COMBINATIONS",

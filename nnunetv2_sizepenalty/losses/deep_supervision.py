@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from nnunetv2_sizepenalty.losses.compound import CompoundLoss
 from nnunetv2_sizepenalty.losses.diagnostics import Record
+from nnunetv2_sizepenalty.losses.size_term import SizeTerm
 from nnunetv2_sizepenalty.losses.weighting import LearnedWeight
 
 
@@ -40,6 +41,15 @@ class DeepSupervision(nn.Module):
     def learned(self) -> LearnedWeight | None:
         """The learned weight of the wrapped loss, one for all scales."""
         return self.loss.learned
+
+    @property
+    def size_term(self) -> SizeTerm:
+        """S of the wrapped loss, at full resolution."""
+        return self.loss.size_term
+
+    def set_tau(self, tau: float) -> None:
+        """Sets tau of S, in voxels of full resolution."""
+        self.loss.set_tau(tau)
 
     def forward(self, net_outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
         """The loss over all scales, finest first; `last` is the record of the finest that has a weight."""

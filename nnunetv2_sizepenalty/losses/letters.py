@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nnunetv2_sizepenalty.losses.size_term import WEIGHT
+
 
 @dataclass(frozen=True)
 class Letter:
@@ -19,7 +21,7 @@ LETTERS: dict[str, Letter] = {
     "F": Letter("focal", "cross-entropy of the hard voxels (gamma 2; 0.25 on foreground, 0.75 on background)", 1.0),
     "C": Letter("cross-entropy", "nnU-Net's own, over all voxels", 1.0),
     "K": Letter("top-10 % cross-entropy", "the mean of the tenth of the voxels with the highest cross-entropy", 1.0),
-    "S": Letter("size penalty", "relative volume error, weighted by exp(-volume / tau); no localisation", 0.3),
+    "S": Letter("size penalty", "relative volume error, weighted by exp(-volume / tau); no localisation", WEIGHT),
 }
 
 COMBINATIONS: tuple[str, ...] = (

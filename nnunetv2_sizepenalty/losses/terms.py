@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SMOOTH = 1e-5
+from nnunetv2_sizepenalty.losses.size_term import GATE_FLOOR, SMOOTH
 
 
 def dice(predicted: Tensor, reference: Tensor, overlap: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def hard_gate(volume: Tensor, limit: float) -> Tensor:
     return (volume <= limit).to(volume.dtype)
 
 
-def gate(volume: Tensor, limit: float, floor: float = 0.1) -> Tensor:
+def gate(volume: Tensor, limit: float, floor: float = GATE_FLOOR) -> Tensor:
     """1 up to the limit L, floor + (1 - floor) exp(-((V - L) / L)^2) above: smooth, also at L (thesis section 6.4)."""
     above = (volume / limit - 1).clamp(min=0)
     return floor + (1 - floor) * torch.exp(-above.square())

@@ -1,7 +1,6 @@
 """How much S weighs beside its partners: fixed, held in balance with their gradients, or learned."""
 
 from collections.abc import Mapping
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +8,6 @@ from torch import Tensor, nn
 from nnunetv2_sizepenalty.losses.diagnostics import squared_gradient_norms
 from nnunetv2_sizepenalty.losses.distributed import global_sums
 
-Weighting = Literal["fixed", "balanced", "learned"]
-WEIGHTINGS = get_args(Weighting)
 # S of large lesions alone is small by design (exp(-V_g / tau)): balance must not undo that
 LARGEST_BALANCED = 10.0
 

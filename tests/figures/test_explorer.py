@@ -13,6 +13,7 @@ from nnunetv2_sizepenalty.cli.main import main
 from nnunetv2_sizepenalty.figures.explorer import write_explorer
 from nnunetv2_sizepenalty.figures.explorer.signals import LARGEST_LESION, PATCH
 from nnunetv2_sizepenalty.losses import Gate, SizeTerm, terms
+from nnunetv2_sizepenalty.losses.size_penalty import gate_factor, is_saturated, size_penalty, uncapped_penalty
 
 GATES = {
     "none": lambda voxels: None,
@@ -48,7 +49,7 @@ def doubles(*values: float) -> list[torch.Tensor]:
 
 def slope_of(term: SizeTerm, predicted: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     predicted = predicted.clone().requires_grad_()
-    return torch.autograd.grad(term(predicted, reference).sum(), predicted)[0]
+    return torch.autograd.grad(size_penalty(term, predicted, reference).sum(), predicted)[0]
 
 
 def expected(state: dict) -> dict[str, float]:
@@ -59,12 +60,12 @@ def expected(state: dict) -> dict[str, float]:
         error = terms.log_volume_ratio(predicted, reference)
     else:
         error = terms.relative_volume_error(predicted, reference)
-    penalty, slope = term(predicted, reference), slope_of(term, predicted, reference)
+    penalty, slope = size_penalty(term, predicted, reference), slope_of(term, predicted, reference)
     return {
         "weight": terms.size_weight(reference, state["tau"]).item(),
         "error": error.item(),
-        "gate_factor": 1.0 if term.gate is None else term.gate(predicted, reference).item(),
-        "uncapped": term.uncapped(predicted, reference).item(),
+        "gate_factor": 1.0 if term.gate is None else gate_factor(term.gate, predicted, reference).item(),
+        "uncapped": uncapped_penalty(term, predicted, reference).item(),
         "penalty": penalty.item(),
         "added": state["lambda_s"] * penalty.item(),
         "slope": slope.item(),
@@ -77,7 +78,7 @@ def expected(state: dict) -> dict[str, float]:
 def silence(state: dict, numbers: dict[str, float]) -> str:
     if numbers["gate_factor"] == 0:
         return "gate closed"
-    if not term_of(state).saturated(*doubles(state["v_p"], state["v_g"])):
+    if not is_saturated(term_of(state), *doubles(state["v_p"], state["v_g"])):
         return ""
     return "beyond the cap" if state["soft_cap"] else "cap reached"
 

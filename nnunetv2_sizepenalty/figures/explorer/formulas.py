@@ -34,12 +34,12 @@ def error(predicted: str, reference: str) -> str:
 
 
 def uncapped(predicted: str, reference: str) -> str:
-    """`SizeTerm.uncapped`."""
+    """`size_penalty.uncapped_penalty`."""
     return f"({size_weight(reference)} * {error(predicted, reference)})"
 
 
 def saturated(predicted: str, reference: str) -> str:
-    """`SizeTerm.saturated`."""
+    """`size_penalty.is_saturated`."""
     return f"({uncapped(predicted, reference)} >= cap)"
 
 
@@ -49,7 +49,7 @@ def capped(penalty: str) -> str:
 
 
 def gate(predicted: str, reference: str) -> str:
-    """`Gate`, 1 without one: `terms.gate` by either volume, or `terms.hard_gate` by the reference."""
+    """`size_penalty.gate_factor`, 1 without one: `terms.gate` by either volume, `terms.hard_gate` by the reference."""
     volume = f"(gate == 'predicted' ? {predicted} : {reference})"
     above = f"max(0, {volume} / gate_voxels - 1)"
     smooth = f"(gate_floor + (1 - gate_floor) * exp(-pow({above}, 2)))"
@@ -57,7 +57,7 @@ def gate(predicted: str, reference: str) -> str:
 
 
 def penalty(predicted: str, reference: str) -> str:
-    """`SizeTerm`: S of one pair."""
+    """`size_penalty.size_penalty`: S of one pair."""
     return f"({gate(predicted, reference)} * {capped(uncapped(predicted, reference))})"
 
 
