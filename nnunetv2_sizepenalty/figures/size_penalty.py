@@ -11,8 +11,8 @@ from torch import Tensor
 
 from nnunetv2_sizepenalty.figures.style import save
 from nnunetv2_sizepenalty.losses import SizeTerm
+from nnunetv2_sizepenalty.losses.formulas import relative_volume_error, size_weight
 from nnunetv2_sizepenalty.losses.size_penalty import size_penalty, uncapped_penalty
-from nnunetv2_sizepenalty.losses.terms import relative_volume_error, size_weight
 
 # reference volumes that are drawn, as shares of tau
 _SHARES = (1 / 60, 1 / 10, 1 / 3, 1.0, 2.0)

@@ -11,9 +11,9 @@ from nnunetv2_sizepenalty.figures.style import save
 from nnunetv2_sizepenalty.lesions import label_components
 from nnunetv2_sizepenalty.lesions.cells import lesion_cells
 from nnunetv2_sizepenalty.losses import Gate, SizeTerm, build_loss, logit_gradient_norms
+from nnunetv2_sizepenalty.losses.formulas import log_volume_ratio, relative_volume_error, size_weight
 from nnunetv2_sizepenalty.losses.size_penalty import gate_factor, size_penalty
 from nnunetv2_sizepenalty.losses.size_term import TAU, WEIGHT
-from nnunetv2_sizepenalty.losses.terms import log_volume_ratio, relative_volume_error, size_weight
 from nnunetv2_sizepenalty.losses.weighting import LearnedWeight
 
 THESIS, VARIANT, OTHER = "#555555", "#D55E00", "#0072B2"

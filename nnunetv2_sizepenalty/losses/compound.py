@@ -7,16 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from nnunetv2_sizepenalty.losses.cells import lesion_volumes
-from nnunetv2_sizepenalty.losses.diagnostics import Record
-from nnunetv2_sizepenalty.losses.letters import term_weights
-from nnunetv2_sizepenalty.losses.size_penalty import is_saturated, mean_over_lesions, size_penalty
+from nnunetv2_sizepenalty.losses.formulas import VoxelTerm
+from nnunetv2_sizepenalty.losses.record import Record
+from nnunetv2_sizepenalty.losses.size_penalty import is_saturated, mean_over_lesions
 from nnunetv2_sizepenalty.losses.size_term import THESIS, Gate, SizeTerm, Weighting
-from nnunetv2_sizepenalty.losses.terms import CROSS_ENTROPY, FOCAL, dice, top_share, tversky
-from nnunetv2_sizepenalty.losses.volumes import Batch
+from nnunetv2_sizepenalty.losses.sums.volumes import Batch
+from nnunetv2_sizepenalty.losses.terms import TERMS, term_weights
 from nnunetv2_sizepenalty.losses.weighting import LearnedWeight, balancing_weight
-
-OVERLAP_TERMS = {"D": dice, "T": tversky}
-VOXEL_TERMS = {"F": FOCAL, "C": CROSS_ENTROPY}
 
 
 class CompoundLoss(nn.Module):
@@ -48,6 +45,7 @@ class CompoundLoss(nn.Module):
         if size_term.weighting == "balanced" and len(weights) == 1:
             raise ValueError("S alone has no partners to be balanced with")
         self.weights = dict(weights)
+        self._formulas = {letter: TERMS[letter].resolve() for letter in weights}
         self.learned: LearnedWeight | None = None
         if size_term.weighting == "learned":
             self.learned = LearnedWeight(self.weights["S"])
@@ -64,7 +62,7 @@ class CompoundLoss(nn.Module):
         self.size_term = replace(self.size_term, tau=tau)
 
     def forward(self, net_output: Tensor, target: Tensor, voxel_ratio: float = 1.0) -> Tensor:
-        """The loss of one scale.
+        """Returns the loss of one scale.
 
         Args:
             net_output: logits (B, heads, *spatial) of any floating type.
@@ -79,33 +77,33 @@ class CompoundLoss(nn.Module):
         return sum(terms.values())
 
     def weighted_terms(self, net_output: Tensor, target: Tensor, voxel_ratio: float = 1.0) -> dict[str, Tensor]:
-        """Each term with its weight, with gradient; leaves `last` as it is."""
+        """Returns each term with its weight, with gradient; leaves `last` as it is."""
         return self._evaluate(net_output, target, voxel_ratio)[0]
 
     def _evaluate(self, net_output: Tensor, target: Tensor, voxel_ratio: float) -> tuple[dict[str, Tensor], Record]:
-        if "K" in self.weights or self.size_term.per_lesion or self.size_term.weighting == "balanced":
+        takes = {letter: TERMS[letter].takes for letter in self.weights}
+        balanced = self.size_term.weighting == "balanced"
+        if "cross-entropies" in takes.values() or self.size_term.per_lesion or balanced:
             # two functions differentiate the logits, or one more often: gradients must meet in float32
             net_output = net_output.to(torch.promote_types(net_output.dtype, torch.float32))
         batch = Batch.of(net_output, target, self.regions, self.ignore_label, self.size_term.per_lesion)
-        voxel_term = next((VOXEL_TERMS[letter] for letter in self.weights if letter in VOXEL_TERMS), None)
+        voxel_term = next((self._formulas[letter] for letter in takes if takes[letter] == "voxel"), None)
         volumes, voxels = batch.measure(voxel_term)
-        summed = volumes
-        if self.batch_dice and OVERLAP_TERMS.keys() & self.weights.keys():
-            summed = volumes.over_batch(self.ddp)
+        summed = volumes.over_batch(self.ddp) if self.batch_dice and "overlap" in takes.values() else volumes
 
         terms = {}
-        for letter in self.weights:
-            if letter in OVERLAP_TERMS:
-                terms[letter] = OVERLAP_TERMS[letter](summed.predicted, summed.reference, summed.overlap).mean()
-            elif letter in VOXEL_TERMS:
-                terms[letter] = voxels / self._voxel_count(letter, batch)
-            elif letter == "K":
-                terms[letter] = top_share(batch.cross_entropies())
+        for letter, formula in self._formulas.items():
+            if takes[letter] == "overlap":
+                terms[letter] = formula(summed.predicted, summed.reference, summed.overlap).mean()
+            elif takes[letter] == "voxel":
+                terms[letter] = voxels / self._voxel_count(formula, batch)
+            elif takes[letter] == "cross-entropies":
+                terms[letter] = formula(batch.cross_entropies())
             else:
                 seen = (volumes.predicted, volumes.reference)
                 if self.size_term.per_lesion:
                     seen = lesion_volumes(batch, volumes)
-                penalty = size_penalty(self.size_term, *seen, voxel_ratio)
+                penalty = formula(self.size_term, *seen, voxel_ratio)
                 terms[letter], lesions = mean_over_lesions(penalty, seen[1], self.ddp)
         weighted = {letter: self.weights[letter] * term for letter, term in terms.items()}
         if "S" not in terms:
@@ -126,11 +124,10 @@ class CompoundLoss(nn.Module):
             factor = balancing_weight(weight, weighted | {"S": penalty}, logits, self.ddp)
         return factor * penalty, factor
 
-    def _voxel_count(self, letter: str, batch: Batch) -> int | Tensor:
+    def _voxel_count(self, term: VoxelTerm, batch: Batch) -> int | Tensor:
         """What the sum over voxels (and channels, with regions) is divided by."""
         count = batch.valid_voxels()
-        if letter == "C" and batch.ignored is not None:
-            # nnU-Net's DC_and_BCE_loss with an ignore label: a mean over voxels of the sum over regions
+        if term.sums_regions_if_ignoring and batch.ignored is not None:
             return count
         return count * batch.reference.shape[1]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from nnunetv2_sizepenalty.losses.compound import CompoundLoss
-from nnunetv2_sizepenalty.losses.diagnostics import Record
+from nnunetv2_sizepenalty.losses.record import Record
 from nnunetv2_sizepenalty.losses.size_term import SizeTerm
 from nnunetv2_sizepenalty.losses.weighting import LearnedWeight
 
@@ -52,7 +52,7 @@ class DeepSupervision(nn.Module):
         self.loss.set_tau(tau)
 
     def forward(self, net_outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-        """The loss over all scales, finest first; `last` is the record of the finest that has a weight."""
+        """Returns the loss over all scales, finest first; `last` is the record of the finest that has a weight."""
         total, self.last = 0.0, None
         for weight, *scale in self._scales(net_outputs, targets):
             total = total + weight * self.loss(*scale)
@@ -60,7 +60,7 @@ class DeepSupervision(nn.Module):
         return total
 
     def weighted_terms(self, net_outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Each term with its own weight, summed over the scales with theirs; leaves `last` as it is."""
+        """Returns each term with its own weight, summed over the scales with theirs; leaves `last` as it is."""
         totals = dict.fromkeys(self.weights, 0.0)
         for weight, *scale in self._scales(net_outputs, targets):
             for letter, term in self.loss.weighted_terms(*scale).items():

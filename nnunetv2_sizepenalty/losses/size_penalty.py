@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from nnunetv2_sizepenalty.losses import terms
+from nnunetv2_sizepenalty.losses import formulas
 from nnunetv2_sizepenalty.losses.distributed import global_sums
 from nnunetv2_sizepenalty.losses.size_term import AUTO, CAP, SMOOTH, TAU, Gate, SizeTerm
-from nnunetv2_sizepenalty.losses.volumes import Batch
+from nnunetv2_sizepenalty.losses.sums.volumes import Batch
 
 
 def size_penalty(term: SizeTerm, predicted: Tensor, reference: Tensor, voxel_ratio: float = 1.0) -> Tensor:
@@ -21,7 +21,7 @@ def size_penalty(term: SizeTerm, predicted: Tensor, reference: Tensor, voxel_rat
     >>> size_penalty(SizeTerm(tau=600.0), torch.tensor([0.0, 90.0]), torch.tensor([60.0, 60.0]))
     tensor([0.9048, 0.4524])
     """
-    cap = terms.soft_cap if term.soft_cap else terms.hard_cap
+    cap = formulas.soft_cap if term.soft_cap else formulas.hard_cap
     penalty = cap(uncapped_penalty(term, predicted, reference, voxel_ratio), term.cap)
     return penalty if term.gate is None else penalty * gate_factor(term.gate, predicted, reference, voxel_ratio)
 
@@ -35,17 +35,17 @@ def uncapped_penalty(term: SizeTerm, predicted: Tensor, reference: Tensor, voxel
     if term.tau == AUTO:
         raise ValueError("tau is to be estimated from the training cases: give the loss its number of voxels first")
     if term.log_ratio:
-        error = terms.log_volume_ratio(predicted, reference, voxel_ratio)
+        error = formulas.log_volume_ratio(predicted, reference, voxel_ratio)
     else:
-        error = terms.relative_volume_error(predicted, reference, term.smooth)
-    return terms.size_weight(reference, term.tau * voxel_ratio) * error
+        error = formulas.relative_volume_error(predicted, reference, term.smooth)
+    return formulas.size_weight(reference, term.tau * voxel_ratio) * error
 
 
 def gate_factor(gate: Gate, predicted: Tensor, reference: Tensor, voxel_ratio: float = 1.0) -> Tensor:
     """Returns g(V) of each pair, without a gradient; arguments as of `size_penalty`."""
     volume = reference if gate.by == "reference" else predicted.detach()
     limit = gate.voxels * voxel_ratio
-    return terms.hard_gate(volume, limit) if gate.hard else terms.gate(volume, limit, gate.floor)
+    return formulas.hard_gate(volume, limit) if gate.hard else formulas.gate(volume, limit, gate.floor)
 
 
 def is_saturated(term: SizeTerm, predicted: Tensor, reference: Tensor, voxel_ratio: float = 1.0) -> Tensor:

@@ -10,7 +10,7 @@ from nnunetv2_sizepenalty.lesions import label_components, lesion_cells
 from nnunetv2_sizepenalty.losses import DeepSupervision, Gate, SizeTerm, build_loss, logit_gradient_norms
 from nnunetv2_sizepenalty.losses.cells import lesion_volumes
 from nnunetv2_sizepenalty.losses.size_penalty import size_penalty
-from nnunetv2_sizepenalty.losses.volumes import Batch
+from nnunetv2_sizepenalty.losses.sums.volumes import Batch
 
 CASES = variant_cases(
     code=("S", "SD", "DTS", "DTFS", "FS", "DCS", "DKS"),

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from nnunetv2_sizepenalty.lesions import component_voxels, label_components, voxels_to_ml
-from nnunetv2_sizepenalty.losses.terms import size_weight
+from nnunetv2_sizepenalty.losses.formulas import size_weight
 from nnunetv2_sizepenalty.planning.audit.plan_case import (
     ForcedPatch,
     PlannedCase,

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from nnunetv2_sizepenalty.losses import Gate, SizeTerm, terms
+from nnunetv2_sizepenalty.losses import Gate, SizeTerm, formulas
 from nnunetv2_sizepenalty.losses.size_penalty import is_saturated, size_penalty
 
 
@@ -14,11 +14,11 @@ def pairs(*values: float) -> torch.Tensor:
 
 
 def test_dice_of_half_overlap():
-    assert terms.dice(pairs(10), pairs(10), pairs(5)).item() == pytest.approx(0.5, abs=1e-6)
+    assert formulas.dice(pairs(10), pairs(10), pairs(5)).item() == pytest.approx(0.5, abs=1e-6)
 
 
 def test_dice_of_nothing_on_nothing_is_0():
-    assert terms.dice(pairs(0), pairs(0), pairs(0)).item() == 0
+    assert formulas.dice(pairs(0), pairs(0), pairs(0)).item() == 0
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,12 @@ def test_dice_of_nothing_on_nothing_is_0():
     ],
 )
 def test_tversky_punishes_a_miss_more(predicted, overlap, expected):
-    result = terms.tversky(pairs(predicted), pairs(10.0), pairs(overlap))
+    result = formulas.tversky(pairs(predicted), pairs(10.0), pairs(overlap))
     assert result.item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_size_weight_is_e_to_the_minus_1_at_tau():
-    assert terms.size_weight(pairs(600.0), 600.0).item() == pytest.approx(math.exp(-1))
+    assert formulas.size_weight(pairs(600.0), 600.0).item() == pytest.approx(math.exp(-1))
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_size_penalty(predicted, reference, expected):
     ],
 )
 def test_log_ratio_is_symmetric(predicted, reference, expected):
-    assert terms.log_volume_ratio(pairs(predicted), pairs(reference)).item() == pytest.approx(expected)
+    assert formulas.log_volume_ratio(pairs(predicted), pairs(reference)).item() == pytest.approx(expected)
 
 
 def test_soft_cap_fades_where_the_hard_one_ends():
     penalty = pairs(0.01, 10.0, 100.0).requires_grad_()
-    capped = terms.soft_cap(penalty, 10.0)
+    capped = formulas.soft_cap(penalty, 10.0)
     capped.sum().backward()
     assert capped.tolist() == pytest.approx([0.009995, 10 * (1 - math.exp(-1)), 10 * (1 - math.exp(-10))], rel=1e-5)
     assert penalty.grad.tolist() == pytest.approx([math.exp(-0.001), math.exp(-1), math.exp(-10)])
@@ -82,14 +82,14 @@ def test_soft_cap_fades_where_the_hard_one_ends():
     ],
 )
 def test_gates(volume, soft, hard):
-    assert terms.gate(pairs(volume), 100.0).item() == pytest.approx(soft)
-    assert terms.hard_gate(pairs(volume), 100.0).item() == hard
+    assert formulas.gate(pairs(volume), 100.0).item() == pytest.approx(soft)
+    assert formulas.hard_gate(pairs(volume), 100.0).item() == hard
 
 
 def test_gate_by_the_prediction_is_a_factor_without_a_gradient_of_its_own():
     predicted, reference = pairs(250.0).requires_grad_(), pairs(200.0)
     gated = size_penalty(SizeTerm(gate=Gate(100.0, by="predicted")), predicted, reference)
-    factor = terms.gate(pairs(250.0), 100.0)
+    factor = formulas.gate(pairs(250.0), 100.0)
     assert gated.item() == pytest.approx((size_penalty(SizeTerm(), predicted, reference) * factor).item())
     (slope,) = torch.autograd.grad(gated, predicted)
     assert slope.item() == pytest.approx((factor * math.exp(-1 / 3) / 200).item(), rel=1e-6)
@@ -111,7 +111,7 @@ def test_saturated_is_where_the_cap_is_reached_whatever_comes_after_it(soft_cap)
 )
 def test_hard_cap_has_no_gradient_once_reached(penalty, gradient):
     penalty = pairs(penalty).requires_grad_()
-    terms.hard_cap(penalty, 10.0).sum().backward()
+    formulas.hard_cap(penalty, 10.0).sum().backward()
     assert penalty.grad.item() == gradient
 
 
@@ -120,9 +120,9 @@ def test_slope_of_the_focal_term_is_its_derivative_by_the_cross_entropy():
     step = 1e-6
 
     def value(e: torch.Tensor) -> torch.Tensor:
-        return terms.focal(-torch.expm1(-e), e.clone())[0]
+        return formulas.focal(-torch.expm1(-e), e.clone())[0]
 
-    slope = terms.focal(-torch.expm1(-entropy), entropy.clone())[1]
+    slope = formulas.focal(-torch.expm1(-entropy), entropy.clone())[1]
     numeric = (value(entropy + step) - value(entropy - step)) / (2 * step)
     torch.testing.assert_close(slope, numeric, rtol=1e-6, atol=1e-8)
 
@@ -130,7 +130,7 @@ def test_slope_of_the_focal_term_is_its_derivative_by_the_cross_entropy():
 def test_entropy_is_exact_where_the_probability_is_tiny():
     wrong = torch.logspace(-30, -0.001, 3000)
     expected = -torch.log1p(-wrong.double())
-    torch.testing.assert_close(terms.entropy_of(wrong).double(), expected, rtol=3e-5, atol=0)
+    torch.testing.assert_close(formulas.entropy_of(wrong).double(), expected, rtol=3e-5, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -141,4 +141,4 @@ def test_entropy_is_exact_where_the_probability_is_tiny():
     ],
 )
 def test_top_share(values, expected):
-    assert terms.top_share(values).item() == expected
+    assert formulas.top_share(values).item() == expected
