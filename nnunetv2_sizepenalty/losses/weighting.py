@@ -33,7 +33,7 @@ def balancing_weight(share: float, terms: Mapping[str, Tensor], logits: Tensor, 
         squares[letter] = squared_norm([gradient])
         if letter == "S":
             least, most = gradient.aminmax()  # the norm of infinite order takes twenty times as long
-            largest = torch.maximum(-least, most)
+            largest = torch.maximum(least.abs(), most.abs())
     norms = dict(zip(squares, global_sums(*squares.values(), ddp=ddp), strict=True))
     own = norms.pop("S").sqrt()
     partners = sum(square.sqrt() for square in norms.values())
