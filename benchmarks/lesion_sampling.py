@@ -11,12 +11,12 @@ from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPre
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from tqdm import tqdm
 
-from nnunetv2_sizepenalty.figures.tau import draw
 from nnunetv2_sizepenalty.lesions import SizeBins, component_voxels, label_components, voxels_to_ml
-from nnunetv2_sizepenalty.planning.lesion_locations import locate_lesions
-from nnunetv2_sizepenalty.planning.patch_volumes import PatchKind
-from nnunetv2_sizepenalty.planning.tau import lesion_volumes, patch_volumes
-from nnunetv2_sizepenalty.planning.tau_report import TauReport
+from nnunetv2_sizepenalty.sampling.lesion_locations import locate_lesions
+from nnunetv2_sizepenalty.sampling.patch_volumes import PatchKind
+from nnunetv2_sizepenalty.sampling.tau import lesion_volumes, patch_volumes
+from nnunetv2_sizepenalty.sampling.tau_figure import draw
+from nnunetv2_sizepenalty.sampling.tau_report import TauReport
 
 LABELS = LabelManager({"background": 0, "lesion": 1}, None)
 # the thesis's recipe in its ISLES plan

@@ -25,7 +25,7 @@ from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.evaluation.paired import compare_paired
 from nnunetv2_sizepenalty.operating_point.model_folder import read_json
 from nnunetv2_sizepenalty.pages.numbers import interval, number
-from nnunetv2_sizepenalty.planning.split_files import find_dataset
+from nnunetv2_sizepenalty.splitting.split_files import find_dataset
 
 
 def write_page(evidence: Evidence, place: Place, size: Size, matrix_file: Path, command: str, path: Path) -> Path:

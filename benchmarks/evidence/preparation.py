@@ -47,7 +47,7 @@ def split(evidence: Evidence, place: Place) -> None:
         command = ("split", "-d", evidence.dataset[7:10], "--holdout", 0.25, "--processes", 1, "--overwrite")
         place.run("split", OURS, *command)
         return
-    from nnunetv2_sizepenalty.planning import split_files, splits
+    from nnunetv2_sizepenalty.splitting import split_files, splits
 
     dataset = split_files.find_dataset(evidence.dataset)
     groups = splits.default_groups(list(dataset.labels))

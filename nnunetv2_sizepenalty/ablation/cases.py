@@ -9,7 +9,7 @@ from pathlib import Path
 from nnunetv2_sizepenalty.atomic import atomic_folder
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.operating_point.model_folder import read_json
-from nnunetv2_sizepenalty.planning.split_files import SPLITS, TEST_FOLDS, Dataset
+from nnunetv2_sizepenalty.splitting.split_files import SPLITS, TEST_FOLDS, Dataset
 
 CASES = "cases.json"
 

@@ -11,7 +11,7 @@ from nnunetv2_sizepenalty.ablation.runs import make_runs, seeded
 from nnunetv2_sizepenalty.ablation.state import Ablation
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.operating_point.model_folder import nnunet_folder, read_json
-from nnunetv2_sizepenalty.planning.split_files import Dataset, find_dataset
+from nnunetv2_sizepenalty.splitting.split_files import Dataset, find_dataset
 
 
 def prepare(matrix: Matrix, out: Path) -> Ablation:

@@ -10,7 +10,7 @@ from pickle import UnpicklingError
 
 from nnunetv2_sizepenalty.ablation.runs import Run
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.nnunet_output.checkpoints import load_checkpoint
+from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
 
 FINAL = "checkpoint_final.pth"
 # in the order in which nnUNetv2_train --c takes them

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.cli.failures import failures_of
-    from nnunetv2_sizepenalty.evaluation.compare import write_comparison
+    from nnunetv2_sizepenalty.comparison import write_comparison
 
     models, froc, results = (parse_named(texts) for texts in (args.models, args.froc, args.results))
     with failures_of(args.output):

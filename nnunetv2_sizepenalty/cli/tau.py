@@ -1,9 +1,9 @@
 """`nnUNetv2_sizepenalty tau -d ID`: what the size penalty meets in a dataset, and a tau that suits it."""
 
 import argparse
-import os
 from pathlib import Path
 
+from nnunetv2_sizepenalty.cli.processes import add_processes
 from nnunetv2_sizepenalty.figures import FORMATS
 
 
@@ -38,14 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", dest="output", type=Path, nargs="+", metavar="FILE", default=[], help="figure (.png .svg .pdf) or .json"
     )
-    parser.add_argument("-np", dest="processes", type=int, default=min(4, os.cpu_count() or 1), help="cases at a time")
+    add_processes(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.atomic import atomic_file
     from nnunetv2_sizepenalty.cli.failures import failures_of
     from nnunetv2_sizepenalty.errors import UserError
-    from nnunetv2_sizepenalty.figures.tau import draw
+    from nnunetv2_sizepenalty.sampling.tau_figure import draw
 
     for name in ("tau", "gate_ml"):
         value = getattr(args, name)
@@ -63,16 +63,16 @@ def run(args: argparse.Namespace) -> None:
 
 def _report(args: argparse.Namespace):
     from nnunetv2_sizepenalty.errors import UserError
-    from nnunetv2_sizepenalty.planning.fold_cases import training_cases
-    from nnunetv2_sizepenalty.planning.lesion_locations import find_lesions, foreground_channels
-    from nnunetv2_sizepenalty.planning.plan_files import find_plan
-    from nnunetv2_sizepenalty.planning.split_files import find_dataset
-    from nnunetv2_sizepenalty.planning.tau import lesion_volumes, patch_volumes
-    from nnunetv2_sizepenalty.planning.tau_report import TauReport
+    from nnunetv2_sizepenalty.nnunet_io.plan import find_plan
+    from nnunetv2_sizepenalty.nnunet_io.spacing import NO_SPACING, planned_voxels, voxel_mm
+    from nnunetv2_sizepenalty.nnunet_io.training_cases import training_cases
+    from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions, foreground_channels
+    from nnunetv2_sizepenalty.sampling.tau import lesion_volumes, patch_volumes
+    from nnunetv2_sizepenalty.sampling.tau_report import TauReport
+    from nnunetv2_sizepenalty.splitting.split_files import find_dataset
     from nnunetv2_sizepenalty.trainers import find_trainer
     from nnunetv2_sizepenalty.trainers.base import SizePenaltyTrainer
     from nnunetv2_sizepenalty.trainers.lesion_sampling import LesionUniformDataset
-    from nnunetv2_sizepenalty.trainers.voxels import NO_SPACING, planned_voxels, voxel_mm
 
     trainer = find_trainer(args.trainer)
     if trainer is None or not issubclass(trainer, SizePenaltyTrainer):
@@ -119,7 +119,7 @@ def _print(report) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from nnunetv2_sizepenalty.planning.tau import modifier
+    from nnunetv2_sizepenalty.sampling.tau import modifier
 
     console = Console(soft_wrap=True)
     print(

@@ -14,7 +14,7 @@ from nnunetv2_sizepenalty.evaluation.matching import pair_lesions
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.evaluation.strata import in_stratum, stratum_names
 from nnunetv2_sizepenalty.lesions import SizeBins, voxels_to_ml
-from nnunetv2_sizepenalty.nnunet_output.thresholds import above, dense_thresholds
+from nnunetv2_sizepenalty.nnunet_io.thresholds import above, dense_thresholds
 
 
 @dataclass(frozen=True)

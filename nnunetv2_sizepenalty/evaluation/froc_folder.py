@@ -28,8 +28,8 @@ from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol
 from nnunetv2_sizepenalty.evaluation.score_files import Pair
 from nnunetv2_sizepenalty.evaluation.strata import stratum_names
 from nnunetv2_sizepenalty.lesions import SizeBins
-from nnunetv2_sizepenalty.nnunet_output.heads import read_heads
-from nnunetv2_sizepenalty.nnunet_output.probabilities import read_probabilities
+from nnunetv2_sizepenalty.nnunet_io.classes import read_heads
+from nnunetv2_sizepenalty.nnunet_io.probabilities import read_probabilities
 from nnunetv2_sizepenalty.parallel import map_cases
 
 

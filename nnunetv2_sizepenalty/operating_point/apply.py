@@ -11,8 +11,8 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunetv2_sizepenalty.atomic import atomic_folder
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.nnunet_output.heads import Heads, read_heads
-from nnunetv2_sizepenalty.nnunet_output.probabilities import read_probabilities
+from nnunetv2_sizepenalty.nnunet_io.classes import Heads, read_heads
+from nnunetv2_sizepenalty.nnunet_io.probabilities import read_probabilities
 from nnunetv2_sizepenalty.operating_point.cut import cut_probabilities
 from nnunetv2_sizepenalty.operating_point.model_folder import read_json, spacing_of
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, Cut, OperatingPoint

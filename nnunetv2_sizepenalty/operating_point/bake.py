@@ -13,9 +13,9 @@ from torch import Tensor
 
 from nnunetv2_sizepenalty.atomic import atomic_folder
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.nnunet_output.checkpoints import load_checkpoint
-from nnunetv2_sizepenalty.nnunet_output.heads import Heads
-from nnunetv2_sizepenalty.nnunet_output.thresholds import logit
+from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
+from nnunetv2_sizepenalty.nnunet_io.classes import Heads
+from nnunetv2_sizepenalty.nnunet_io.thresholds import logit
 from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, Cut, OperatingPoint
 from nnunetv2_sizepenalty.operating_point.stock_trainer import STOCK_TRAINER, check_stock_network

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnunetv2_sizepenalty.lesions import voxel_volume_mm3
-from nnunetv2_sizepenalty.nnunet_output.thresholds import DEFAULT_THRESHOLD
+from nnunetv2_sizepenalty.nnunet_io.thresholds import DEFAULT_THRESHOLD
 
 # The thesis's set and filter (section 4.5).
 THESIS_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)

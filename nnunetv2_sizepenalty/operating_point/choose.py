@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.nnunet_output.thresholds import DEFAULT_THRESHOLD, logit
+from nnunetv2_sizepenalty.nnunet_io.thresholds import DEFAULT_THRESHOLD, logit
 from nnunetv2_sizepenalty.operating_point.candidates import NO_FILTER, Candidates
 from nnunetv2_sizepenalty.operating_point.counts import CaseCounts
 from nnunetv2_sizepenalty.operating_point.point import Cut

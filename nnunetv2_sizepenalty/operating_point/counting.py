@@ -18,8 +18,8 @@ from tqdm import tqdm
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.calibration import CalibrationCounts, count_calibration
-from nnunetv2_sizepenalty.nnunet_output.heads import Target
-from nnunetv2_sizepenalty.nnunet_output.probabilities import check_probabilities, read_probabilities
+from nnunetv2_sizepenalty.nnunet_io.classes import Target
+from nnunetv2_sizepenalty.nnunet_io.probabilities import check_probabilities, read_probabilities
 from nnunetv2_sizepenalty.operating_point.candidates import Candidates
 from nnunetv2_sizepenalty.operating_point.counts import CaseCounts, count_candidates
 from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder, spacing_of

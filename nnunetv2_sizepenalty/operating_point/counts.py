@@ -9,7 +9,7 @@ from nnunetv2_sizepenalty.evaluation.case import bounding_box
 from nnunetv2_sizepenalty.evaluation.matching import Overlaps, detect, find_overlaps, match_one_to_one
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
 from nnunetv2_sizepenalty.lesions import component_voxels, label_components
-from nnunetv2_sizepenalty.nnunet_output.thresholds import above
+from nnunetv2_sizepenalty.nnunet_io.thresholds import above
 from nnunetv2_sizepenalty.operating_point.candidates import Candidates
 
 RULES = PROTOCOLS["default"]

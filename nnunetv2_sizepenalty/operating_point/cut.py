@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nnunetv2_sizepenalty.lesions import remove_small_components, voxel_volume_mm3
-from nnunetv2_sizepenalty.nnunet_output.heads import Heads
-from nnunetv2_sizepenalty.nnunet_output.thresholds import above, logit
+from nnunetv2_sizepenalty.nnunet_io.classes import Heads
+from nnunetv2_sizepenalty.nnunet_io.thresholds import above, logit
 from nnunetv2_sizepenalty.operating_point.point import Cut
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.nnunet_output.checkpoints import load_checkpoint
-from nnunetv2_sizepenalty.nnunet_output.heads import Heads, read_heads
+from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
+from nnunetv2_sizepenalty.nnunet_io.classes import Heads, read_heads
 
 FINAL = "checkpoint_final.pth"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.nnunet_output.heads import Heads
-from nnunetv2_sizepenalty.nnunet_output.thresholds import DEFAULT_THRESHOLD
+from nnunetv2_sizepenalty.nnunet_io.classes import Heads
+from nnunetv2_sizepenalty.nnunet_io.thresholds import DEFAULT_THRESHOLD
 from nnunetv2_sizepenalty.operating_point.candidates import NO_FILTER
 from nnunetv2_sizepenalty.operating_point.model_folder import read_json
 

@@ -5,8 +5,8 @@ from nnunetv2.utilities.dataset_name_id_conversion import convert_dataset_name_t
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.planning.planner import Request, SizePenaltyPlanner
-from nnunetv2_sizepenalty.planning.split_files import find_dataset
 from nnunetv2_sizepenalty.planning.topology import PRESETS
+from nnunetv2_sizepenalty.splitting.split_files import find_dataset
 
 
 def check_request(configuration: str, request: Request) -> None:

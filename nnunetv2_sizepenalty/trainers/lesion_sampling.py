@@ -6,7 +6,7 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
-from nnunetv2_sizepenalty.planning.lesion_locations import CaseLesions, find_lesions, foreground_channels
+from nnunetv2_sizepenalty.sampling.lesion_locations import CaseLesions, find_lesions, foreground_channels
 
 
 class LesionUniformDataset:

@@ -8,7 +8,7 @@ import numpy as np
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 
-from nnunetv2_sizepenalty.planning.patch_volumes import PatchKind
+from nnunetv2_sizepenalty.sampling.patch_volumes import PatchKind
 from nnunetv2_sizepenalty.trainers.loaders import SeededLoader
 
 PATCHES_PER_CASE = 10

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nnunetv2_sizepenalty.planning.patch_volumes import draw_patch_volumes, foreground_prior
+from nnunetv2_sizepenalty.sampling.patch_volumes import draw_patch_volumes, foreground_prior
 from nnunetv2_sizepenalty.trainers.processes import from_first_process
 
 # of a class that the patches that were drawn happen not to hold

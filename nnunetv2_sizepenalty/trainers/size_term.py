@@ -4,8 +4,8 @@ import sys
 from typing import Any
 
 from nnunetv2_sizepenalty.losses import Gate
+from nnunetv2_sizepenalty.nnunet_io.spacing import planned_voxels
 from nnunetv2_sizepenalty.trainers.schedule import anneal_factor, late_factor
-from nnunetv2_sizepenalty.trainers.voxels import planned_voxels
 
 _VARIANTS = ("per_lesion", "soft_cap", "log_ratio")
 _GATES = ("gate_ml", "predicted_gate_ml", "hard_gate_ml")

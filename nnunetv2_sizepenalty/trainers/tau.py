@@ -6,8 +6,8 @@ from typing import Any
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from nnunetv2_sizepenalty.losses import DeepSupervision
-from nnunetv2_sizepenalty.planning.lesion_locations import find_lesions, foreground_channels
-from nnunetv2_sizepenalty.planning.tau import Volumes, lesion_volumes, median_tau, patch_volumes
+from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions, foreground_channels
+from nnunetv2_sizepenalty.sampling.tau import Volumes, lesion_volumes, median_tau, patch_volumes
 from nnunetv2_sizepenalty.trainers.processes import from_first_process
 
 

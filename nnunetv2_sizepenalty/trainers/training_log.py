@@ -10,10 +10,10 @@ import torch
 import torch.distributed as dist
 
 from nnunetv2_sizepenalty.losses import logit_gradient_norms
+from nnunetv2_sizepenalty.nnunet_io.spacing import voxel_mm
 from nnunetv2_sizepenalty.trainers.measures import Measures, gradient_ratio
 from nnunetv2_sizepenalty.trainers.names import step_size
 from nnunetv2_sizepenalty.trainers.progress import draw_progress
-from nnunetv2_sizepenalty.trainers.voxels import voxel_mm
 
 FIGURE = "progress_size_penalty.png"
 # nnUNetTrainer.train_step's

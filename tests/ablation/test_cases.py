@@ -6,7 +6,7 @@ import pytest
 
 from nnunetv2_sizepenalty.ablation.cases import read_parts, write_inputs
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.planning.split_files import Dataset
+from nnunetv2_sizepenalty.splitting.split_files import Dataset
 
 SPLITS = [{"train": ["b"], "val": ["c", "a"]}, {"train": ["a", "c"], "val": ["b"]}]
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from nnunetv2_sizepenalty.architectures import AttentionASPPUNet
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.nnunet_output.checkpoints import load_checkpoint
-from nnunetv2_sizepenalty.nnunet_output.heads import read_heads
+from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
+from nnunetv2_sizepenalty.nnunet_io.classes import read_heads
 from nnunetv2_sizepenalty.operating_point.bake import postprocessing, shift_head
 from nnunetv2_sizepenalty.operating_point.point import Cut, OperatingPoint
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nnunetv2_sizepenalty.nnunet_output.thresholds import above, dense_thresholds, logit
+from nnunetv2_sizepenalty.nnunet_io.thresholds import above, dense_thresholds, logit
 from nnunetv2_sizepenalty.operating_point.candidates import Candidates
 
 

@@ -7,7 +7,7 @@ from operating_point_data import NESTED, REGIONS, SOFTMAX, softmax_of
 from scipy.ndimage import gaussian_filter
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.nnunet_output.heads import read_heads
+from nnunetv2_sizepenalty.nnunet_io.classes import read_heads
 from nnunetv2_sizepenalty.operating_point.cut import cut_probabilities
 from nnunetv2_sizepenalty.operating_point.point import Cut
 

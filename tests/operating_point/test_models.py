@@ -19,8 +19,8 @@ from operating_point_rounding import Accumulation, accumulate, ensemble, may_dif
 
 from nnunetv2_sizepenalty.cli.main import main
 from nnunetv2_sizepenalty.evaluation.records import to_json
-from nnunetv2_sizepenalty.nnunet_output.checkpoints import load_checkpoint
-from nnunetv2_sizepenalty.nnunet_output.thresholds import logit
+from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
+from nnunetv2_sizepenalty.nnunet_io.thresholds import logit
 
 pytestmark = pytest.mark.integration
 

@@ -12,8 +12,8 @@ from scipy import ndimage
 from scipy.stats import binomtest, chisquare
 
 from nnunetv2_sizepenalty.lesions import label_components
-from nnunetv2_sizepenalty.planning.lesion_locations import find_lesions, foreground_channels
-from nnunetv2_sizepenalty.planning.patch_volumes import PatchKind, draw_patch_volumes
+from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions, foreground_channels
+from nnunetv2_sizepenalty.sampling.patch_volumes import PatchKind, draw_patch_volumes
 from nnunetv2_sizepenalty.trainers.lesion_sampling import LesionUniformDataset
 
 REAL_DATA = os.environ.get("SIZEPENALTY_REAL_DATA")

@@ -12,8 +12,8 @@ import torch
 from preprocessed_masks import blobs, preprocess_masks
 
 from nnunetv2_sizepenalty.lesions import label_components
-from nnunetv2_sizepenalty.planning.lesion_locations import FOLDER, foreground_channels
-from nnunetv2_sizepenalty.planning.tau import median_tau, patch_volumes
+from nnunetv2_sizepenalty.sampling.lesion_locations import FOLDER, foreground_channels
+from nnunetv2_sizepenalty.sampling.tau import median_tau, patch_volumes
 from nnunetv2_sizepenalty.trainers.lesion_sampling import LesionUniformDataset
 
 pytestmark = [

@@ -1,0 +1,86 @@
+"""All models at the same false positives per case: a single threshold can't tell a better model from another one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from nnunetv2_sizepenalty.comparison.models import Model
+from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.evaluation.froc import Froc, at_matched_false_positives, read_froc
+from nnunetv2_sizepenalty.evaluation.runs import mean_over_repeats, repeats_of
+
+# The columns of `Froc.points` that the comparison shows: those that need no surface.
+MATCHED_METRICS = (
+    "dice", "false_positives", "missed", "detection_rate", "rve", "pq", "sq", "sq_matched", "rq",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Models cut at one rate: thresholds of each model's repeats, and the models with their cases there.
+
+    `out_of_reach` names the models that have more false positives at every threshold.
+    """
+
+    false_positives_per_case: float
+    thresholds: dict[str, tuple[float, ...]]
+    models: list[Model]
+    out_of_reach: tuple[str, ...]
+
+
+def read_frocs(models: Sequence[Model], folders: Mapping[str, Sequence[Path]]) -> dict[str, list[Froc]]:
+    """The outputs of `froc` of each model, the baseline's among them.
+
+    Raises:
+        UserError: an unknown model, no output for the baseline, other rules or other cases than in `evaluate`.
+    """
+    names = {model.name: model for model in models}
+    if unknown := [name for name in folders if name not in names]:
+        raise UserError(f"--froc {unknown[0]}=...: no such model; there are {', '.join(names)}")
+    if models[0].name not in folders:
+        raise UserError(f"--froc: give {models[0].name}=OUT too, the baseline whose rate the others are brought to")
+    frocs = {}
+    for name, paths in folders.items():
+        frocs[name] = [read_froc(path) for path in paths]
+        for froc, path in zip(frocs[name], paths, strict=True):
+            description = names[name].runs[0].summary["description"]
+            if froc.summary["description"] != description:
+                raise UserError(f"{path}: other rules ({froc.summary['description']}) than `evaluate` ({description})")
+        cases = {case for froc in frocs[name] for case in froc.points["case"]}
+        if cases != set(names[name].cases["case"]):
+            evaluated = names[name].cases["case"].nunique()
+            raise UserError(f"--froc {name}: {len(cases)} cases, not the {evaluated} that were evaluated")
+    return frocs
+
+
+def match_false_positives(models: Sequence[Model], frocs: Mapping[str, Sequence[Froc]], label: str) -> Matched:
+    """Cuts every repeat of every model where it has the baseline's own false positives per case, or the nearest rate
+    below.
+
+    The baseline itself is cut from its probabilities too, at its own rate, so that all are treated alike.
+    """
+    rate = float(models[0].label(label)["false_positives"].mean())
+    thresholds, matched, out_of_reach = {}, [], []
+    for model in models:
+        if model.name not in frocs:
+            continue
+        repeats = repeats_of([froc.points[froc.points["label"] == label] for froc in frocs[model.name]])
+        cut = at_matched_false_positives(
+            {str(i): _as_froc(points, label) for i, points in enumerate(repeats)}, label, rate
+        )
+        thresholds[model.name] = tuple(threshold for threshold, _ in cut.values())
+        if any(cases.empty for _, cases in cut.values()):
+            out_of_reach.append(model.name)
+            continue
+        tables = tuple(cases.sort_values("case", ignore_index=True) for _, cases in cut.values())
+        matched.append(Model(model.name, model.runs, tables, mean_over_repeats(tables)))
+    return Matched(rate, thresholds, matched, tuple(out_of_reach))
+
+
+def _as_froc(points: pd.DataFrame, label: str) -> Froc:
+    """The folds of one repeat as one set of probabilities."""
+    rates = points.groupby("threshold", as_index=False)["false_positives"].mean()
+    curves = rates.rename(columns={"false_positives": "false_positives_per_case"}).assign(label=label, stratum="all")
+    return Froc(curves, points, pd.DataFrame(), {})

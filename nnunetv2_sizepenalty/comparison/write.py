@@ -1,0 +1,118 @@
+"""Writes compare.html, its tables as CSV and its figures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from nnunetv2_sizepenalty.atomic import atomic_file
+from nnunetv2_sizepenalty.comparison.case_figure import write_case_figure
+from nnunetv2_sizepenalty.comparison.charts import training_chart
+from nnunetv2_sizepenalty.comparison.label import LabelComparison, Options, compare_label
+from nnunetv2_sizepenalty.comparison.matched import read_frocs
+from nnunetv2_sizepenalty.comparison.models import Model, read_models
+from nnunetv2_sizepenalty.comparison.training import COLUMNS, mean_curves, read_trainings
+from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.pages import theme
+from nnunetv2_sizepenalty.pages.export import spec, write_figure
+from nnunetv2_sizepenalty.pages.numbers import plural
+from nnunetv2_sizepenalty.report.page import render_page
+from nnunetv2_sizepenalty.report.tables import caption_end
+
+
+def write_comparison(
+    out: str | Path,
+    evaluations: Mapping[str, Sequence[Path]],
+    *,
+    results: Mapping[str, Sequence[Path]] | None = None,
+    frocs: Mapping[str, Sequence[Path]] | None = None,
+    case: str | None = None,
+    images_folder: str | Path | None = None,
+) -> Path:
+    """Compares models case by case; the first is the baseline.
+
+    Args:
+        out: a folder for compare.html, means.csv, differences.csv, missed_lesions.csv and figures/.
+        evaluations: model -> outputs of `evaluate`. Those of the same cases are repeats, of disjoint cases folds.
+        results: model -> nnU-Net's results folders, for training curves and epochs.
+        frocs: model -> outputs of `froc`, for the comparison at the baseline's false positives per case.
+        case: to show side by side; the default is the sub-millilitre case whose volume errors differ most.
+        images_folder: nnU-Net's images, for that case.
+
+    Returns:
+        The path of compare.html.
+
+    Raises:
+        UserError: the outputs can't be compared, or a file that was named can't be read.
+    """
+    models = read_models(evaluations)
+    names = [model.name for model in models]
+    if unknown := [name for name in results or {} if name not in names]:
+        raise UserError(f"--results {unknown[0]}=...: no such model; there are {', '.join(names)}")
+    trainings = {name: read_trainings(folders) for name, folders in (results or {}).items()}
+    options = Options(
+        frocs=read_frocs(models, frocs) if frocs else {},
+        trainings=trainings,
+        case=case,
+        images_folder=None if images_folder is None else Path(images_folder),
+    )
+    labels = [compare_label(models, label, options) for label in models[0].runs[0].summary["labels"]]
+    training = _training_charts(trainings) if trainings else {}
+    return _write(Path(out), models, labels, training)
+
+
+def _training_charts(trainings) -> dict[str, dict]:
+    """The thesis's figure 5.2: a chart per curve."""
+    curves = mean_curves(trainings)
+    return {title.replace(" ", "_").lower(): spec(training_chart(curves, title)) for title in COLUMNS.values()}
+
+
+def _write(out: Path, models: Sequence[Model], labels: Sequence[LabelComparison], training: dict[str, dict]) -> Path:
+    summary = models[0].runs[0].summary
+    page = render_page(
+        "compare.html.j2",
+        title=" / ".join(model.name for model in models),
+        about=_about(models),
+        labels=[label.view | {"charts": label.charts} for label in labels],
+        training=list(training),
+        caption_end=caption_end(summary),
+        data={
+            "labels": [
+                {
+                    "name": label.name,
+                    "charts": label.charts | training,
+                    "datasets": {},
+                    "case": {key: label.view["case"][key] for key in ("images", "panels")}
+                    if label.view["case"]
+                    else None,
+                }
+                for label in labels
+            ],
+            "chart_config": theme.chart_config(),
+        },
+    )
+    path = out / "compare.html"
+    with atomic_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    for stem in labels[0].csv:
+        with atomic_file(out / f"{stem}.csv") as temporary:
+            pd.concat([label.csv[stem] for label in labels]).to_csv(temporary, index=False)
+    for index, label in enumerate(labels, start=1):
+        end = "" if len(labels) == 1 else f"_{index}"
+        for name, chart in label.charts.items():
+            write_figure(chart, {}, out / "figures" / f"{name}{end}")
+        if label.side_by_side is not None:
+            write_case_figure(label.side_by_side, out / "figures" / f"case{end}")
+    for name, chart in training.items():
+        write_figure(chart, {}, out / "figures" / name)
+    return path
+
+
+def _about(models: Sequence[Model]) -> str:
+    """How many cases, which model is the baseline, and which have folds and repeats."""
+    parts = [plural(models[0].cases["case"].nunique(), "case"), f"baseline {models[0].name}"]
+    for model in models:
+        counts = [plural(model.folds, "fold")] * (model.folds > 1)
+        counts += [plural(len(model.repeats), "repeat")] * (len(model.repeats) > 1)
+        parts += [f"{model.name}: {' and '.join(counts)}"] * bool(counts)
+    return " · ".join(parts)

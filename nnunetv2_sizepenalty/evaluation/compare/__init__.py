@@ -1,5 +1,0 @@
-"""Models on the same cases: what differs, by how much, and when nothing can be told."""
-
-from nnunetv2_sizepenalty.evaluation.compare.write import write_comparison
-
-__all__ = ["write_comparison"]

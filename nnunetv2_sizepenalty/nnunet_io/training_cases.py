@@ -1,0 +1,47 @@
+"""The training cases of a fold, as nnU-Net's trainer finds them."""
+
+import json
+from pathlib import Path
+
+from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class, nnUNetBaseDataset
+from nnunetv2.utilities.crossval_split import generate_crossval_split
+
+from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.splitting.split_files import SPLITS
+
+
+def training_cases(folder: str | Path, fold: str) -> nnUNetBaseDataset:
+    """nnU-Net's dataset of a fold's training cases.
+
+    Without `splits_final.json` they are those of the split that nnU-Net would make; none is written.
+
+    Args:
+        folder: preprocessed cases of a configuration, in the dataset's preprocessed folder.
+        fold: a number, or "all".
+
+    Raises:
+        UserError: there is no such fold, or its cases have not been preprocessed.
+    """
+    folder = Path(folder)
+    if not folder.is_dir() or not any(folder.glob("*.pkl")):
+        raise UserError(f"{folder}: holds no preprocessed cases; run nnUNetv2_preprocess for this plan first")
+    dataset_class = infer_dataset_class(str(folder))
+    there = sorted(dataset_class.get_identifiers(str(folder)))
+    cases = there if fold == "all" else _of_fold(folder.parent / SPLITS, there, fold)
+    if missing := sorted(set(cases) - set(there)):
+        raise UserError(
+            f"{folder}: case {missing[0]} of fold {fold} is not preprocessed ({len(missing)} of {len(cases)} are not)"
+        )
+    return dataset_class(str(folder), list(cases))
+
+
+def _of_fold(path: Path, identifiers: list[str], fold: str) -> list[str]:
+    if path.is_file():
+        splits = json.loads(path.read_text())
+    elif len(identifiers) < 5:
+        raise UserError(f"{path}: not there, and {len(identifiers)} cases can't be split in 5; use -f all")
+    else:
+        splits = generate_crossval_split(identifiers)
+    if not fold.isdecimal() or int(fold) >= len(splits):
+        raise UserError(f"-f {fold}: there are folds 0 to {len(splits) - 1}, and all")
+    return splits[int(fold)]["train"]

@@ -1,1 +1,0 @@
-"""What nnU-Net writes: checkpoints, output heads, probabilities, and the cut at a threshold."""

@@ -1,0 +1,131 @@
+"""Everything that the page shows of one label: sentences, tables, charts and rows."""
+
+from typing import Any
+
+from nnunetv2_sizepenalty.evaluation.froc import Froc
+from nnunetv2_sizepenalty.evaluation.records import METRICS, Evaluation
+from nnunetv2_sizepenalty.lesions import SizeBins
+from nnunetv2_sizepenalty.pages import export
+from nnunetv2_sizepenalty.pages.numbers import DASH, interval, number, size_name
+from nnunetv2_sizepenalty.report import froc_section, rows, tables, words
+from nnunetv2_sizepenalty.report.charts import lesions as lesion_charts
+from nnunetv2_sizepenalty.report.charts import strata as strata_charts
+from nnunetv2_sizepenalty.report.charts import volumes as volume_charts
+from nnunetv2_sizepenalty.report.detection_curve import MIN_LESIONS, detection_curve
+
+BOXES = ("dice", "rve", "pq", "hd95")
+FACTS: dict[str, str] = {
+    "dice": "mean Dice",
+    "rve": "mean relative error of volume",
+    "false_positives": "false positives per case",
+    "rq": "mean recognition (RQ)",
+}
+LESION_COLUMNS = (
+    "key", "case", "kind", "fate", "volume_ml", "dice", "matched_iou", "z", "y", "x", "jitter",
+)  # fmt: skip
+CASE_COLUMNS = (
+    "key", "case", "stratum", "jitter", "n_reference", "missed", "false_positives", "reference_ml",
+    "prediction_ml", "volume_error_ml", "dice", "rve", "pq", "sq", "rq", "assd", "hd95",
+)  # fmt: skip
+
+
+def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc | None) -> dict[str, Any]:
+    """The template's and the scripts' view of a label.
+
+    Args:
+        name: the label.
+        at: key of a lesion -> its voxel in its embedded scan.
+        froc: the same predictions' probabilities, where they were scored.
+    """
+    summary = evaluation.summary["labels"][name]
+    cases, lesions = rows.case_rows(evaluation, name), rows.lesion_rows(evaluation, name)
+    case_stratum, lesion_stratum = (summary["tables"][k][0] for k in ("case_strata", "lesion_strata"))
+    curve = detection_curve(lesions[lesions["kind"] == "reference"])
+    charts = _charts(evaluation, name, cases, lesions, curve)
+    if froc is not None:
+        charts |= froc_section.froc_charts(froc, name)
+    lesion_records = rows.records(lesions, LESION_COLUMNS)
+    return {
+        "name": name,
+        "headline": words.headline(summary),
+        "missed_sizes": words.missed_sizes(lesions),
+        "detection": words.detection(summary),
+        "false_positives": words.false_positives(summary, lesions),
+        "lesion_free": words.lesion_free(summary),
+        "bins": _bins(evaluation, name),
+        "facts": _facts(case_stratum),
+        "detection_caption": _detection_caption(curve is not None),
+        "lesion_strata": tables.lesion_strata_table(summary["tables"]),
+        "case_strata": tables.case_strata_table(summary["tables"]),
+        "lesion_intervals": tables.intervals_text([e["interval"] for e in lesion_stratum["estimates"].values()]),
+        "case_intervals": tables.intervals_text([a["interval"] for a in case_stratum["metrics"].values()]),
+        "groups": [
+            tables.group_table(group["tables"], group["mean_of_means"], column)
+            for column, group in summary["groups"].items()
+        ],
+        "summary": tables.summary_table(summary),
+        "boxes": [chart for chart in charts if chart.startswith("box_")],
+        "froc": None if froc is None else froc_section.froc_sentence(froc, name),
+        "volume_ratios": None if froc is None else froc_section.volume_ratio_table(froc, name),
+        "charts": charts,
+        "datasets": {
+            "cases": rows.records(cases, CASE_COLUMNS),
+            "lesions": [{**row, "at": at.get(row["key"])} for row in lesion_records],
+        },
+    }
+
+
+def _charts(evaluation: Evaluation, name: str, cases, lesions, curve) -> dict[str, dict]:
+    """Specs by name, those alone that have something to show."""
+    edges = evaluation.summary["bins_ml"]
+    charts = {}
+    if (lesions["kind"] == "reference").any():
+        charts["detection"] = lesion_charts.detection_chart(lesions, curve, edges)
+    if (lesions["kind"] == "false_positive").any():
+        charts["false_positives"] = lesion_charts.false_positive_chart(lesions, edges)
+    charts["volumes"] = volume_charts.volume_chart(cases)
+    error = evaluation.summary["labels"][name]["tables"]["case_strata"][0]["metrics"]["volume_error_ml"]
+    if error["n"] > 1:
+        charts["bland_altman"] = volume_charts.bland_altman_chart(cases, error["mean"], error["sd"])
+    strata = rows.strata_names(edges, cases)
+    for metric in BOXES:
+        chart = strata_charts.box_chart(cases, METRICS[metric], strata)
+        if chart is not None:
+            charts[f"box_{metric}"] = chart
+    return {key: export.spec(chart) for key, chart in charts.items()}
+
+
+def _bins(evaluation: Evaluation, name: str) -> list[dict[str, Any]]:
+    """Found and missed lesions of each exclusive bin."""
+    exclusive = SizeBins(tuple(evaluation.summary["bins_ml"])).names
+    strata = {s["name"]: s for s in evaluation.summary["labels"][name]["tables"]["lesion_strata"]}
+    bins = [strata[bin_name] for bin_name in exclusive if bin_name in strata]
+    if not any(bin_["lesions"] for bin_ in bins):
+        return []
+    return [{**bin_, "name": size_name(bin_["name"]), "found": bin_["lesions"] - bin_["missed"]} for bin_ in bins]
+
+
+def _facts(stratum) -> list[dict[str, str]]:
+    """The numbers set large on the first screen."""
+    facts = []
+    for name, title in FACTS.items():
+        metric = stratum["metrics"][name]
+        limits = interval(metric["low"], metric["high"])
+        facts.append({"title": title, "value": number(metric["mean"]), "interval": limits})
+    agreement = stratum["pooled"]["lin_ccc"]
+    facts.append(
+        {
+            "title": "volume concordance (Lin)",
+            "value": number(agreement["value"]),
+            "interval": interval(agreement["low"], agreement["high"]),
+        }
+    )
+    return [fact for fact in facts if fact["value"] != DASH]
+
+
+def _detection_caption(has_curve: bool) -> str:
+    """What the first chart shows."""
+    lanes = "Each mark is a lesion at its volume: dots above were found, crosses below were missed."
+    if has_curve:
+        return f"{lanes} Curve: logistic regression of detection on log volume, with its 95 % band (clustered by case)."
+    return f"{lanes} No curve is drawn: it takes {MIN_LESIONS} lesions of several volumes, found and missed ones mixed."

@@ -1,0 +1,144 @@
+"""Writes report.html and its figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnunetv2_sizepenalty.atomic import atomic_file
+from nnunetv2_sizepenalty.evaluation.froc import Froc
+from nnunetv2_sizepenalty.evaluation.records import METRICS, Evaluation
+from nnunetv2_sizepenalty.pages import theme
+from nnunetv2_sizepenalty.pages.export import write_figure
+from nnunetv2_sizepenalty.report import rows, tables
+from nnunetv2_sizepenalty.report.choice import choose_cases
+from nnunetv2_sizepenalty.report.embed import embed_scan, locate_lesions
+from nnunetv2_sizepenalty.report.froc_section import check_froc
+from nnunetv2_sizepenalty.report.label import make_label
+from nnunetv2_sizepenalty.report.page import render_page
+from nnunetv2_sizepenalty.report.sources import Sources
+
+LESION_TABLE = [
+    {"key": "case", "title": "case", "text": True},
+    {"key": "fate", "title": "lesion", "text": True},
+    {"key": "volume_ml", "title": "volume (mL)"},
+    {"key": "dice", "title": "Dice", "digits": 2, "note": "against the predicted lesions that touch it"},
+    {"key": "matched_iou", "title": "IoU of match", "digits": 2, "note": "of the one-to-one match"},
+    {"key": "z", "title": "z", "whole": True, "note": "centre as a voxel index of the file"},
+    {"key": "y", "title": "y", "whole": True},
+    {"key": "x", "title": "x", "whole": True},
+]
+CASE_TABLE = [
+    {"key": "case", "title": "case", "text": True},
+    *(
+        {"key": m.name, "title": f"{m.title} ({m.unit})" if m.unit else m.title, "note": m.definition}
+        for m in map(
+            METRICS.get,
+            (
+                "dice", "n_reference", "missed", "false_positives", "reference_ml", "prediction_ml",
+                "volume_error_ml", "rve", "pq", "sq", "rq", "assd", "hd95",
+            ),
+        )
+    ),
+]  # fmt: skip
+
+
+def write_report(
+    out: str | Path,
+    evaluation: Evaluation,
+    *,
+    reference_folder: str | Path,
+    prediction_folder: str | Path,
+    images_folder: str | Path | None = None,
+    cases: Sequence[str] = (),
+    title: str | None = None,
+    froc: Froc | None = None,
+) -> Path:
+    """Writes `out`/report.html, which opens from disk with no network, and its charts to `out`/figures.
+
+    Args:
+        out: a folder.
+        evaluation: what `evaluate_folder` returns.
+        reference_folder, prediction_folder: the masks that were evaluated.
+        images_folder: nnU-Net's images (`CASE_0000.ENDING`); without it the viewer draws masks alone.
+        cases: to show in the viewer, beside those with the largest missed lesions and with the lowest, median and
+            highest Dice.
+        title: of the page.
+        froc: what `read_froc` returns, for the curves at every threshold.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        UserError: a case of `cases` was not evaluated, or a mask or image can't be read.
+    """
+    out = Path(out)
+    images = None if images_folder is None else Path(images_folder)
+    sources = Sources(evaluation.summary, Path(reference_folder), Path(prediction_folder), images)
+    chosen = choose_cases(evaluation, cases)
+    page = make_page(evaluation, sources, chosen, title=title or "Segmentation report", froc=froc)
+    path = out / "report.html"
+    with atomic_file(path) as temporary:
+        temporary.write_text(page.html, encoding="utf-8")
+    for stem, (chart, datasets) in page.figures.items():
+        write_figure(chart, datasets, out / "figures" / stem)
+    return path
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page's text, and its charts by the stem of their file: spec and datasets."""
+
+    html: str
+    figures: dict[str, tuple[dict[str, Any], dict[str, Any]]]
+
+
+def make_page(
+    evaluation: Evaluation, sources: Sources, chosen: dict[str, str], *, title: str, froc: Froc | None = None
+) -> Page:
+    """Reads the chosen cases (case -> why it is shown) and fills the page."""
+    if froc is not None:
+        check_froc(froc, evaluation.summary)
+    scans = {case: sources.scan(case) for case in chosen}
+    labels = []
+    for name in evaluation.summary["labels"]:
+        lesions = rows.lesion_rows(evaluation, name)
+        at = dict(zip(lesions["key"], locate_lesions(lesions, scans, name), strict=True))
+        labels.append(make_label(evaluation, name, at, froc))
+    embedded = {case: embed_scan(scan, case, chosen[case]) for case, scan in scans.items()}
+    html = render_page(
+        "report.html.j2",
+        title=title,
+        summary=evaluation.summary,
+        labels=labels,
+        caption_end=tables.caption_end(evaluation.summary),
+        froc_caption_end="" if froc is None else tables.caption_end(froc.summary),
+        viewer_note=_viewer_note(evaluation, len(scans), sources.images_folder is not None),
+        volumes=any(not scan["flat"] for scan in embedded.values()),
+        data={
+            "labels": [{key: label[key] for key in ("name", "charts", "datasets")} for label in labels],
+            "scans": embedded,
+            "case_columns": CASE_TABLE,
+            "lesion_columns": LESION_TABLE,
+            "chart_config": theme.chart_config(),
+            "mask_colours": theme.MASK_COLOURS,
+            "fates": theme.FATES,
+        },
+    )
+    figures = {
+        (name if len(labels) == 1 else f"{name}_{index}"): (chart, label["datasets"])
+        for index, label in enumerate(labels, start=1)
+        for name, chart in label["charts"].items()
+    }
+    return Page(html, figures)
+
+
+def _viewer_note(evaluation: Evaluation, shown: int, images: bool) -> str:
+    """Which cases the viewer holds, and that it draws masks alone where it does."""
+    which = (
+        "All cases are here."
+        if shown == evaluation.summary["cases"]
+        else f"{shown} of {evaluation.summary['cases']} cases are here: the largest missed lesions, the lowest, median "
+        "and highest Dice, and those named with --cases."
+    )
+    return which if images else f"No images were given (--images), so masks alone are drawn. {which}"
