@@ -133,7 +133,7 @@ class SizePenaltyTrainer(
         """Number of the first batch from here on, counted from the run's start."""
         if stream == "validation":
             return self.current_epoch * self.num_val_iterations_per_epoch
-        return self.current_epoch * self.num_iterations_per_epoch + self.first_iteration
+        return self.current_epoch * self.num_iterations_per_epoch + self.progress.iteration
 
     def start_loaders(self, train: SeededLoader, validation: SeededLoader) -> tuple:
         """Puts workers before them, as many as nnU-Net would."""
@@ -146,6 +146,7 @@ class SizePenaltyTrainer(
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         wait_s = self.waited_s()
+        self.restore_iterations()
         self.schedule_size_term()
         output = self.optimise(batch)
         output["measures"] = self.measure_step(wait_s)

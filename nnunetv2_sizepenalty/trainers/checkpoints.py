@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any
 
 from nnunetv2_sizepenalty.atomic import atomic_file
+from nnunetv2_sizepenalty.trainers.resume import EpochProgress, changed_settings
 
 
 class ResumableCheckpoints:
@@ -20,12 +21,12 @@ class ResumableCheckpoints:
 
     save_minutes = 10.0
 
-    # iterations done in this epoch, and what their train_step returned
-    _iteration = 0
-    _train_outputs: list[dict[str, Any]] = []
-    _resume: dict[str, Any] | None = None
     _signal: int | None = None
     _handlers: dict[int, Any] = {}
+
+    def initialize(self) -> None:
+        self.progress = EpochProgress()
+        super().initialize()
 
     def save_checkpoint(self, filename: str) -> None:
         if self.local_rank != 0 or self.disable_checkpointing:
@@ -33,8 +34,7 @@ class ResumableCheckpoints:
             return
         self.my_init_kwargs["size_penalty"] = {
             "settings": self.settings,
-            "iteration": self._iteration,
-            "train_outputs": self._train_outputs[: self._iteration],
+            **self.progress.state(),
             **self.extra_state(),
         }
         with atomic_file(filename) as temporary:
@@ -47,30 +47,21 @@ class ResumableCheckpoints:
     def restore_extra_state(self, saved: dict[str, Any]) -> None:
         """Called with what a continued run's checkpoint kept."""
 
-    @property
-    def first_iteration(self) -> int:
-        """Iterations of its first epoch that a continued run has behind it."""
-        return 0 if self._resume is None else self._resume["iteration"]
-
     def load_checkpoint(self, filename_or_checkpoint) -> None:
         super().load_checkpoint(filename_or_checkpoint)
         saved = self.my_init_kwargs.pop("size_penalty", None)
         if saved is None:
             return
         if self.logger.resume:
-            self._refuse_other_settings(saved["settings"], filename_or_checkpoint)
-        self._resume = saved
+            self._refuse_other_settings(saved, filename_or_checkpoint)
+        self.progress.restore(saved)
         self.restore_extra_state(saved)
         # an epoch that was saved in its middle has logged its start already, and logs it again
         for values in self.logger.local_logger.my_fantastic_logging.values():
             del values[self.current_epoch :]
 
     def _refuse_other_settings(self, saved: dict[str, Any], filename: str) -> None:
-        changed = [
-            f"{key} {saved.get(key)!r} (now {value!r})"
-            for key, value in self.settings.items()
-            if saved.get(key) != value
-        ]
+        changed = changed_settings(saved, self.settings)
         if changed:
             print(
                 f"{filename} was trained with other values: {', '.join(changed)}. Restore them to continue, or move "
@@ -104,25 +95,22 @@ class ResumableCheckpoints:
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
-        self._iterations_of_epoch = self.num_iterations_per_epoch
-        self._iteration, self._train_outputs = 0, []
-        if self._resume is not None:
-            self._iteration = self._resume["iteration"]
-            self._train_outputs = list(self._resume["train_outputs"])
-            self._resume = None
-            if self._iteration:
-                # nnU-Net's loop reads this number right after this call
-                self.num_iterations_per_epoch -= self._iteration
-                self.on_epoch_resumed(self._iteration)
-                self.print_to_log_file(f"Continuing this epoch after {self._iteration} of its iterations")
+        # nnU-Net's loop reads this number right after this call; train_step puts it back before anybody else does
+        self.num_iterations_per_epoch = self.progress.begin(self.num_iterations_per_epoch)
+        if iteration := self.progress.iteration:
+            self.on_epoch_resumed(iteration)
+            self.print_to_log_file(f"Continuing this epoch after {iteration} of its iterations")
+
+    def restore_iterations(self) -> None:
+        """To be called at the start of every train_step."""
+        self.num_iterations_per_epoch = self.progress.iterations
 
     def on_epoch_resumed(self, iteration: int) -> None:
         """Called when an epoch goes on at `iteration`, for what depends on the iteration within the epoch."""
 
     def iteration_done(self, output: dict[str, Any]) -> None:
         """To be called at the end of every train_step with what it returns."""
-        self._iteration += 1
-        self._train_outputs.append(output)
+        self.progress.outputs.append(output)
         self.save_if_due()
 
     def save_if_due(self) -> None:
@@ -138,14 +126,14 @@ class ResumableCheckpoints:
         if received is not None:
             self.print_to_log_file(
                 f"{signal.Signals(received).name} received: saved epoch {self.current_epoch} after "
-                f"{self._iteration} iterations; continue with --c"
+                f"{self.progress.iteration} iterations; continue with --c"
             )
         if received == signal.SIGTERM:
             sys.exit(128 + received)
 
     def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
-        self.num_iterations_per_epoch = self._iterations_of_epoch
-        super().on_train_epoch_end(self._train_outputs)
+        self.num_iterations_per_epoch = self.progress.iterations
+        super().on_train_epoch_end(self.progress.outputs)
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         output = super().validation_step(batch)
@@ -153,6 +141,5 @@ class ResumableCheckpoints:
         return output
 
     def on_epoch_end(self) -> None:
-        # what is saved from here on continues with the next epoch
-        self._iteration, self._train_outputs = 0, []
+        self.progress.end()
         super().on_epoch_end()

@@ -52,7 +52,7 @@ class PriorBias:
     def on_train_start(self) -> None:
         if not self.was_initialized:
             self.initialize()
-        if self.prior_bias and self.current_epoch == 0 and self._resume is None:
+        if self.prior_bias and self.current_epoch == 0 and self.progress.iteration == 0:
             prior = self._foreground_prior()
             set_head_bias(self._bare_network(), prior_log_odds(prior, self.label_manager.has_regions))
             shares = ", ".join(f"{share:.3g}" for share in prior)

@@ -54,7 +54,8 @@ class IterationOneCycleLR(OneCycleLR):
             if self.last_epoch + 1 < self.total_steps:
                 super().step()
             return
-        position = epoch * self.iterations_per_epoch + iteration
+        # an epoch that has all its steps may be the last one
+        position = min(epoch * self.iterations_per_epoch + iteration, self.total_steps - 1)
         if self.last_epoch != position:
             self.last_epoch = position - 1
             with warnings.catch_warnings():

@@ -80,7 +80,7 @@ class SizeTermOptions:
         """Sets the weight of S for the training step to come."""
         if self.late_percent is None and self.anneal_epochs is None:
             return
-        epoch = self.current_epoch + self._iteration / self._iterations_of_epoch
+        epoch = self.current_epoch + self.progress.iteration / self.progress.iterations
         if self.late_percent is not None:
             factor = late_factor(epoch, self.num_epochs, self.late_percent)
         else:

@@ -37,8 +37,8 @@ class TauFromData:
         super().on_train_start()
 
     def _refuse_other_settings(self, saved: dict[str, Any], filename: str) -> None:
-        if self.tau_auto and "tau_voxels" in saved:
-            self._use_tau(saved["tau_voxels"])
+        if self.tau_auto and "tau_voxels" in saved["settings"]:
+            self._use_tau(saved["settings"]["tau_voxels"])
         super()._refuse_other_settings(saved, filename)
 
     def _use_tau(self, tau: float) -> None:

@@ -81,7 +81,7 @@ class TrainingLog:
 
     @property
     def _looks_at_gradients(self) -> bool:
-        return self._iteration % self.gradient_every == 0
+        return self.progress.iteration % self.gradient_every == 0
 
     def _keep_logits(self, loss, inputs, output) -> None:
         """Forward hook of the loss: it sees the logits, whichever recipe's step computes them."""
@@ -108,7 +108,7 @@ class TrainingLog:
         super().on_validation_epoch_end(val_outputs)
         steps, validation_steps = (
             self._of_all_processes([output["measures"] for output in outputs if "measures" in output])
-            for outputs in (self._train_outputs, val_outputs)
+            for outputs in (self.progress.outputs, val_outputs)
         )
         learned = self.loss.learned
         learned_s = math.nan if learned is None else learned.log_variance.item()

@@ -110,7 +110,7 @@ def test_ml_of_pixels_are_refused_in_one_line(make, monkeypatch, capsys, modifie
 def test_a_continued_run_keeps_the_tau_that_it_started_with(make, tmp_path):
     name = "nnUNetTrainerDTS_tauAuto_2epochs"
     trainer = make(name)
-    trainer.current_epoch, trainer._iteration, trainer._train_outputs = 0, 0, []
+    trainer.current_epoch = 0
     trainer._use_tau(321.0)
     trainer.save_checkpoint(str(tmp_path / "checkpoint.pth"))
     continued = make(name, continued=True)
