@@ -1,19 +1,27 @@
-"""One of two gloo processes that find lesions and tau together; prints them as JSON.
+"""One of two gloo processes that find lesions and tau together and look at their validation; prints it all as JSON.
 
-Arguments: rank, file for the rendezvous, folder of preprocessed masks.
+Arguments: rank, file for the rendezvous, folder of preprocessed masks. The group gives up waiting after `TIMEOUT_S`,
+and the first process takes longer to estimate.
 """
 
 import json
 import os
 import sys
+import time
+from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from torch import distributed
 
 from nnunetv2_sizepenalty.sampling.patch_volumes import PatchKind
 from nnunetv2_sizepenalty.trainers.lesion_sampling import LesionSampling
+from nnunetv2_sizepenalty.trainers.pseudo_dice import all_predicted_empty
 from nnunetv2_sizepenalty.trainers.tau import TauFromData
+
+TIMEOUT_S, ESTIMATE_S = 6, 10
 
 
 class Folder:
@@ -45,17 +53,37 @@ class Trainer(TauFromData, LesionSampling, Folder):
 
     def _volumes(self, dataset):
         assert self.local_rank == 0, "the others are told"
+        time.sleep(ESTIMATE_S)
         return super()._volumes(dataset)
 
 
+def validation(rank: int, *predicted: int) -> list[dict]:
+    """Outputs of two steps; `predicted` is how many voxels each process found."""
+    step = {"tp_hard": np.array([predicted[rank]]), "fp_hard": np.array([0]), "fn_hard": np.array([1])}
+    return [{key: 0 * value for key, value in step.items()}, step]
+
+
 def main(rank: int, rendezvous: str, folder: str) -> None:
-    distributed.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
+    ready = [Path(f"{rendezvous}_{n}") for n in range(2)]
+    ready[rank].touch()
+    while not all(path.exists() for path in ready):  # imports may take longer than the timeout
+        time.sleep(0.05)
+    distributed.init_process_group(
+        "gloo",
+        init_method=f"file://{rendezvous}",
+        rank=rank,
+        world_size=2,
+        timeout=timedelta(seconds=TIMEOUT_S),
+    )
     trainer = Trainer(rank, folder)
     _, tau = trainer._estimate_tau()
     lesions = trainer.get_tr_and_val_datasets()[0].lesions
-    print(
-        json.dumps({"tau": tau, "coordinates": {case: found.coordinates.tolist() for case, found in lesions.items()}})
-    )
+    found = {
+        "tau": tau,
+        "coordinates": {case: of_case.coordinates.tolist() for case, of_case in lesions.items()},
+        "empty": [all_predicted_empty(validation(rank, *predicted)) for predicted in ((0, 0), (0, 3), (3, 0))],
+    }
+    print(json.dumps(found))
     distributed.destroy_process_group()
 
 

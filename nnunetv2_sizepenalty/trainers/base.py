@@ -15,6 +15,7 @@ from nnunetv2_sizepenalty.trainers.loaders import SeededLoader, seed_everything,
 from nnunetv2_sizepenalty.trainers.patches import nnunet_patches
 from nnunetv2_sizepenalty.trainers.prior_bias import PriorBias
 from nnunetv2_sizepenalty.trainers.processes import from_first_process
+from nnunetv2_sizepenalty.trainers.pseudo_dice import all_predicted_empty, keep_moving_average
 from nnunetv2_sizepenalty.trainers.size_term import SizeTermOptions
 from nnunetv2_sizepenalty.trainers.tau import TauFromData
 from nnunetv2_sizepenalty.trainers.training_log import TrainingLog
@@ -77,7 +78,7 @@ class SizePenaltyTrainer(
 
     def initialize(self) -> None:
         if self.seed is None:
-            self.entropy = from_first_process(self, lambda: np.random.SeedSequence().entropy)
+            self.entropy = from_first_process(lambda: np.random.SeedSequence().entropy)
         else:
             self.entropy = self.seed
             # every process of a DDP run must start from the same weights
@@ -160,11 +161,9 @@ class SizePenaltyTrainer(
 
     def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:
         super().on_validation_epoch_end(val_outputs)
-        self._keep_moving_average()
-        true_positives, false_positives, false_negatives = (
-            sum(float(np.sum(output[key])) for output in val_outputs) for key in ("tp_hard", "fp_hard", "fn_hard")
-        )
-        if true_positives + false_positives == 0 and false_negatives > 0:
+        if keep_moving_average(self.logger.local_logger.my_fantastic_logging["ema_fg_dice"]):
+            self.print_to_log_file("No validation patch held or predicted foreground: the moving average is kept.")
+        if all_predicted_empty(val_outputs):
             self.print_to_log_file(
                 "All validation patches are predicted empty."
                 + (
@@ -173,10 +172,3 @@ class SizePenaltyTrainer(
                     else ""
                 )
             )
-
-    def _keep_moving_average(self) -> None:
-        """Drops an undefined pseudo Dice from the moving average, which would stay NaN and freeze checkpoint_best."""
-        averages = self.logger.local_logger.my_fantastic_logging["ema_fg_dice"]
-        if np.isnan(averages[-1]):
-            averages[-1] = averages[-2] if len(averages) > 1 else 0.0
-            self.print_to_log_file("No validation patch held or predicted foreground: the moving average is kept.")

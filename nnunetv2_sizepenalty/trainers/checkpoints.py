@@ -7,6 +7,8 @@ from time import monotonic
 from typing import Any
 
 from nnunetv2_sizepenalty.atomic import atomic_file
+from nnunetv2_sizepenalty.trainers.job_signals import JobSignals
+from nnunetv2_sizepenalty.trainers.processes import wait_for_all_processes
 from nnunetv2_sizepenalty.trainers.resume import EpochProgress, changed_settings
 
 
@@ -21,11 +23,9 @@ class ResumableCheckpoints:
 
     save_minutes = 10.0
 
-    _signal: int | None = None
-    _handlers: dict[int, Any] = {}
-
     def initialize(self) -> None:
         self.progress = EpochProgress()
+        self.signals = JobSignals(self.device)
         super().initialize()
 
     def save_checkpoint(self, filename: str) -> None:
@@ -73,25 +73,11 @@ class ResumableCheckpoints:
     def on_train_start(self) -> None:
         super().on_train_start()
         self._last_save = monotonic()
-        self._catch_signals()
+        self.signals.catch()
 
     def on_train_end(self) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        self.signals.release()
         super().on_train_end()
-
-    def _catch_signals(self) -> None:
-        # after the loaders' workers were forked, which must go on dying of SIGTERM
-        owner = os.getpid()
-
-        def remember(number, frame):
-            if os.getpid() == owner:
-                self._signal = number
-            elif number == signal.SIGTERM:
-                os._exit(128 + number)
-
-        numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
-        self._handlers = {number: signal.signal(number, remember) for number in numbers}
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
@@ -115,7 +101,7 @@ class ResumableCheckpoints:
 
     def save_if_due(self) -> None:
         """Saves `checkpoint_latest.pth` when the minutes have passed or a signal asks for it."""
-        received, self._signal = self._signal, None
+        received = self.signals.agreed()
         if received is None and monotonic() - self._last_save < 60 * self.save_minutes:
             return
         self._last_save = monotonic()
@@ -125,10 +111,12 @@ class ResumableCheckpoints:
         self.current_epoch += 1
         if received is not None:
             self.print_to_log_file(
-                f"{signal.Signals(received).name} received: saved epoch {self.current_epoch} after "
+                f"{received.name} received: saved epoch {self.current_epoch} after "
                 f"{self.progress.iteration} iterations; continue with --c"
             )
         if received == signal.SIGTERM:
+            # torch kills the other processes soon after one has left: the first may still be writing
+            wait_for_all_processes()
             sys.exit(128 + received)
 
     def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:

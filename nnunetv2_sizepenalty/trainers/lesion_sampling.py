@@ -1,12 +1,12 @@
 """`_lesionuniform`: forced patches are centred on a lesion, each of the case's lesions equally likely."""
 
 import numpy as np
-import torch.distributed as dist
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
 from nnunetv2_sizepenalty.sampling.lesion_locations import CaseLesions, find_lesions, foreground_channels
+from nnunetv2_sizepenalty.trainers.processes import from_first_process
 
 
 class LesionUniformDataset:
@@ -56,17 +56,14 @@ class LesionSampling:
         return self._lesion_uniform
 
     def _find_lesions(self, identifiers: list[str]) -> dict[str, CaseLesions]:
-        """The first process finds them, the others read what it has found."""
-        for turn in (True, False):
-            if (self.local_rank == 0) == turn:
-                lesions = find_lesions(
-                    self.preprocessed_dataset_folder,
-                    identifiers,
-                    foreground_channels(self.label_manager),
-                    processes=get_allowed_n_proc_DA(),
-                )
-            if self.is_ddp:
-                dist.barrier()
+        lesions = from_first_process(
+            lambda: find_lesions(
+                self.preprocessed_dataset_folder,
+                identifiers,
+                foreground_channels(self.label_manager),
+                processes=get_allowed_n_proc_DA(),
+            ),
+        )
         without = sum(len(case) == 0 for case in lesions.values())
         self.print_to_log_file(
             f"Forced patches are centred on one of {sum(map(len, lesions.values()))} lesions, drawn uniformly within "

@@ -65,7 +65,6 @@ class PriorBias:
         configuration = self.configuration_manager
         kinds = self.patch_kinds(configuration)
         return from_first_process(
-            self,
             lambda: foreground_prior(draw_patch_volumes(dataset, kinds, self.label_manager, configuration.batch_size)),
         )
 

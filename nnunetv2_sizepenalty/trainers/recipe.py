@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import autocast
@@ -26,6 +25,7 @@ from nnunetv2_sizepenalty.trainers.patches import (
     batches_per_epoch,
     thesis_patches,
 )
+from nnunetv2_sizepenalty.trainers.processes import of_all_processes
 from nnunetv2_sizepenalty.trainers.schedule import IterationOneCycleLR
 
 
@@ -124,10 +124,7 @@ class ThesisTrainer(AttentionASPPMixin, SizePenaltyTrainer):
 
     def _share_of_batch(self) -> slice:
         """This process's part of a batch of all processes."""
-        sizes = [self.batch_size]
-        if self.is_ddp:
-            sizes = [None] * dist.get_world_size()
-            dist.all_gather_object(sizes, self.batch_size)
+        sizes = of_all_processes([self.batch_size])
         start = sum(sizes[: self.local_rank])
         return slice(start, start + self.batch_size)
 

@@ -54,7 +54,7 @@ class TauFromData:
             volumes = self._volumes(dataset)
             return f"{len(volumes.voxels)} {volumes.of}", median_tau(volumes)
 
-        return from_first_process(self, estimate)
+        return from_first_process(estimate)
 
     def _volumes(self, dataset) -> Volumes:
         configuration = self.configuration_manager

@@ -13,6 +13,7 @@ from nnunetv2_sizepenalty.losses import logit_gradient_norms
 from nnunetv2_sizepenalty.nnunet_io.spacing import voxel_mm
 from nnunetv2_sizepenalty.trainers.measures import Measures, gradient_ratio
 from nnunetv2_sizepenalty.trainers.names import step_size
+from nnunetv2_sizepenalty.trainers.processes import of_all_processes
 from nnunetv2_sizepenalty.trainers.progress import draw_progress
 
 FIGURE = "progress_size_penalty.png"
@@ -107,7 +108,7 @@ class TrainingLog:
     def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:
         super().on_validation_epoch_end(val_outputs)
         steps, validation_steps = (
-            self._of_all_processes([output["measures"] for output in outputs if "measures" in output])
+            of_all_processes([output["measures"] for output in outputs if "measures" in output])
             for outputs in (self.progress.outputs, val_outputs)
         )
         learned = self.loss.learned
@@ -120,13 +121,6 @@ class TrainingLog:
         rate = self.optimizer.param_groups[0]["lr"]
         lines = [*self.measures.lines(values), f"Learning rate at the epoch's end: {rate:.3g}"]
         self.print_to_log_file("\n".join(lines))
-
-    def _of_all_processes(self, rows: list[np.ndarray]) -> list[np.ndarray]:
-        if not self.is_ddp:
-            return rows
-        gathered: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(gathered, rows)
-        return [row for of_process in gathered for row in of_process]
 
     def on_epoch_end(self) -> None:
         super().on_epoch_end()

@@ -83,7 +83,7 @@ def follow_learning_rate(trainer, stop_at=None):
     def followed(batch):
         rates.append(trainer.optimizer.param_groups[0]["lr"])
         if (trainer.current_epoch, trainer.progress.iteration + 1) == stop_at:
-            trainer._signal = signal.SIGTERM
+            signal.raise_signal(signal.SIGTERM)
         return optimise(batch)
 
     trainer.optimise = followed

@@ -176,6 +176,7 @@ def test_all_processes_train_with_the_first_ones_tau_and_lesions(tmp_path):
     first, second = (json.loads(output.splitlines()[-1]) for output, _ in outputs)
     assert first == second
     assert first["tau"] > 0
+    assert first["empty"] == [True, False, False]
 
 
 def train(tiny, trainer):
