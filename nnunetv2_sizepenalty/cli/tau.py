@@ -1,10 +1,11 @@
 """`nnUNetv2_sizepenalty tau -d ID`: what the size penalty meets in a dataset, and a tau that suits it."""
 
 import argparse
-import os
 from pathlib import Path
 
+from nnunetv2_sizepenalty.cli.processes import add_processes
 from nnunetv2_sizepenalty.figures import FORMATS
+from nnunetv2_sizepenalty.losses.size_term import TAU
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--perlesion", action="store_true", help="suggest for S of each lesion (_perlesion), not of the patch"
     )
-    parser.add_argument(
-        "--tau", type=float, metavar="VOXELS", default=600.0, help="show the weights of this tau as well"
-    )
+    parser.add_argument("--tau", type=float, metavar="VOXELS", default=TAU, help="show the weights of this tau as well")
     parser.add_argument(
         "--gate-ml",
         type=float,
@@ -38,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", dest="output", type=Path, nargs="+", metavar="FILE", default=[], help="figure (.png .svg .pdf) or .json"
     )
-    parser.add_argument("-np", dest="processes", type=int, default=min(4, os.cpu_count() or 1), help="cases at a time")
+    add_processes(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -179,7 +179,7 @@ def test_numbers_that_are_not_published_are_asked_for(tmp_path, monkeypatch):
         published.against_published([None], tmp_path / "page.csv")
 
 
-ONE_THREAD = str(EVIDENCE.parents[1] / "tests" / "one_thread")
+ONE_THREAD = str(EVIDENCE.parents[1] / "tests" / "support" / "one_thread")
 # name -> what it is made from, its labels, and the runs of its smallest size
 SMALLEST = {
     "idrid": ("idrid/train_quarter.zip", ("microaneurysm", "hard exudate"), 4),

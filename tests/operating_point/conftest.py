@@ -67,7 +67,7 @@ def models(workspace) -> Workspace:
         "nnUNetTrainer:902:1",
     ]
     script = Path(__file__).with_name("train_models.py")
-    environment = {**workspace.environment, "PYTHONPATH": str(script.parents[1])}
+    environment = {**workspace.environment, "PYTHONPATH": str(script.parents[1] / "support")}
     done = subprocess.run([sys.executable, script, *models], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return workspace
