@@ -37,9 +37,10 @@ class JobSignals:
             # torch has SIGINT sent to a process whose parent dies, as nnU-Net's does of a job's SIGTERM
             if os.getpid() == owner and _dies(parent):
                 remember(signal.SIGTERM, frame)
-            else:
-                signal.default_int_handler(number, frame)
+            elif callable(before):
+                before(number, frame)
 
+        before = signal.getsignal(signal.SIGINT)
         self._handlers = {number: signal.signal(number, remember) for number in SIGNALS}
         if are_several():
             self._handlers[signal.SIGINT] = signal.signal(signal.SIGINT, interrupted)

@@ -1,5 +1,6 @@
 """Where a training stands within its epoch: kept in every checkpoint, so that `--c` goes on at the very step."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,7 +60,26 @@ def changed_settings(saved: Mapping[str, Any], settings: Mapping[str, Any]) -> l
     return [f"{key} {before.get(key)!r} (now {value!r})" for key, value in settings.items() if before.get(key) != value]
 
 
+def refuse_changed_settings(
+    saved: Mapping[str, Any], settings: Mapping[str, Any], filename: str, output_folder: str
+) -> None:
+    """Ends the process where a checkpoint was trained with other settings; arguments as for `changed_settings`."""
+    if changed := changed_settings(saved, settings):
+        print(
+            f"{filename} was trained with other values: {', '.join(changed)}. Restore them to continue, or move "
+            f"{output_folder} away to start anew.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+
+
 def _holds_rest_of_epoch(saved: Mapping[str, Any], iterations: int) -> bool:
     """Whether it is a checkpoint of 0.1.0 that says how many steps a continued epoch had left, not how many it has."""
     by_0_1_0 = any(isinstance(output["loss"], (np.ndarray, np.generic)) for output in saved["train_outputs"])
     return by_0_1_0 and 0 < iterations - saved["settings"].get("iterations_per_epoch", iterations) <= saved["iteration"]
+
+
+def trim_log(logged: Mapping[str, list], epochs: int) -> None:
+    """Shortens a log to so many epochs: one that was saved in its middle has logged its start, and logs it again."""
+    for values in logged.values():
+        del values[epochs:]

@@ -41,4 +41,4 @@ def make(tiny_dataset, monkeypatch, tmp_path):
     yield make_trainer
     torch.set_num_threads(threads)
     for trainer in made:
-        trainer.signals.release()
+        trainer.job_signals.release()
