@@ -107,7 +107,7 @@ def _report(args: argparse.Namespace):
         spacing_mm=None if NO_SPACING in spacing_mm else spacing_mm,
         patches=patch_volumes(dataset, trainer.patch_kinds(plan.settings), labels, plan.settings.batch_size),
         lesions=seen,
-        per_lesion=args.perlesion or trainer.per_lesion,
+        per_lesion=args.perlesion or trainer.size_term.per_lesion,
         tau=args.tau,
         gate_ml=args.gate_ml,
         gate_voxels=gate_voxels,
