@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from nnunetv2_sizepenalty.audit.dataset import AuditedDataset
 from nnunetv2_sizepenalty.audit.findings import ERROR, SEVERITIES, WARNING, Finding
+from nnunetv2_sizepenalty.nnunet_io.file_names import SPLITS
 from nnunetv2_sizepenalty.pages.numbers import plural
 
 
@@ -34,8 +35,8 @@ def about(audit: AuditedDataset) -> str:
 def folds(audit: AuditedDataset) -> tuple[str, str]:
     """Which folds were looked at, and the command that makes others."""
     if audit.folds_exist:
-        return f"The {plural(len(audit.folds), 'fold')} of splits_final.json were looked at.", ""
+        return f"The {plural(len(audit.folds), 'fold')} of {SPLITS} were looked at.", ""
     command = f"nnUNetv2_sizepenalty split -d {audit.number}"
     if not audit.folds:
         return "There are no folds: nnU-Net needs five cases to make its own.", command
-    return "There is no splits_final.json yet: the folds are those that nnU-Net would make at random.", command
+    return f"There is no {SPLITS} yet: the folds are those that nnU-Net would make at random.", command

@@ -14,8 +14,8 @@ import SimpleITK as sitk
 
 from nnunetv2_sizepenalty.cli.main import main
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.folds import Fold
 from nnunetv2_sizepenalty.splitting.splits import (
-    Fold,
     check_folds,
     default_groups,
     groups_by_pattern,
@@ -316,7 +316,8 @@ def test_columns_reach_the_split_and_the_table_is_printed(dataset, tmp_path, cap
 
 
 def test_labels_are_measured_with_the_ignore_label_left_out(dataset):
-    from nnunetv2_sizepenalty.splitting.split_files import find_dataset, lesion_volumes
+    from nnunetv2_sizepenalty.nnunet_io.dataset import find_dataset
+    from nnunetv2_sizepenalty.splitting.case_volumes import case_volumes_ml
 
     raw = dataset([10] * 2)
     settings = json.loads((raw / "dataset.json").read_text())
@@ -326,7 +327,7 @@ def test_labels_are_measured_with_the_ignore_label_left_out(dataset):
     image = sitk.GetImageFromArray(labels)
     image.SetSpacing((2, 2, 5))
     sitk.WriteImage(image, str(raw / "labelsTr/case_001.nii.gz"))
-    volumes = lesion_volumes(find_dataset("Dataset005_Tiny"), ["case_000", "case_001"])
+    volumes = case_volumes_ml(find_dataset("Dataset005_Tiny"), ["case_000", "case_001"])
     assert volumes == {"case_000": pytest.approx(0.010), "case_001": pytest.approx(32 * 0.020)}
 
 
