@@ -14,7 +14,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from nnunetv2_sizepenalty.atomic import atomic_folder
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.lesions import remove_small_components, voxel_volume_mm3
-from nnunetv2_sizepenalty.nnunet_io.classes import Heads, read_heads
+from nnunetv2_sizepenalty.nnunet_io.classes import Labels, read_labels
 from nnunetv2_sizepenalty.nnunet_io.probabilities import read_probabilities
 from nnunetv2_sizepenalty.nnunet_io.thresholds import above, logit
 from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
@@ -25,7 +25,7 @@ from nnunetv2_sizepenalty.parallel import map_cases
 
 def cut_probabilities(
     probabilities: np.ndarray,
-    heads: Heads,
+    labels: Labels,
     cuts: Mapping[str, Cut],
     *,
     spacing_mm: Sequence[float],
@@ -40,7 +40,7 @@ def cut_probabilities(
 
     Args:
         probabilities: (channels, z, y, x), as nnU-Net saves them.
-        cuts: class -> cut, one for each of `heads.targets`.
+        cuts: class -> cut, one for each of `labels.foreground`.
 
     Returns:
         uint8 or uint16, (z, y, x).
@@ -52,24 +52,24 @@ def cut_probabilities(
         voxels = size if unit == "voxels" else size / voxel_volume_mm3(spacing_mm)
         return remove_small_components(mask, voxels, connectivity)
 
-    kind = np.uint8 if max(target.painted for target in heads.targets) < 255 else np.uint16
+    kind = np.uint8 if max(label.painted for label in labels.foreground) < 255 else np.uint16
     painted = np.zeros(probabilities.shape[1:], dtype=kind)
-    best = None if heads.regions or len(heads.targets) == 1 else np.full(painted.shape, -np.inf)
-    for target in heads.targets:
-        probability = probabilities[target.channel]
-        mask = above(probability, cuts[target.name].threshold)
-        if heads.overlapping:
-            mask = filtered(mask, cuts[target.name].min_size)
+    best = None if labels.regions or len(labels.foreground) == 1 else np.full(painted.shape, -np.inf)
+    for label in labels.foreground:
+        probability = probabilities[label.channel]
+        mask = above(probability, cuts[label.name].threshold)
+        if labels.overlapping:
+            mask = filtered(mask, cuts[label.name].min_size)
         if best is not None:
             with np.errstate(divide="ignore"):
-                margin = logit(probability) - logit(cuts[target.name].threshold)
+                margin = logit(probability) - logit(cuts[label.name].threshold)
             mask &= margin > best
             best[mask] = margin[mask]
-        painted[mask] = target.painted
-    if not heads.overlapping:
-        for target in heads.targets:
-            mask = painted == target.painted
-            painted[mask & ~filtered(mask, cuts[target.name].min_size)] = 0
+        painted[mask] = label.painted
+    if not labels.overlapping:
+        for label in labels.foreground:
+            mask = painted == label.painted
+            painted[mask & ~filtered(mask, cuts[label.name].min_size)] = 0
     return painted
 
 
@@ -77,7 +77,7 @@ def cut_probabilities(
 class _Applied:
     """What is applied to every case."""
 
-    heads: Heads
+    labels: Labels
     plans: dict[str, Any]
     file_ending: str
     cuts: dict[str, Cut]
@@ -104,9 +104,9 @@ def apply_folder(
     files = sorted(probabilities.glob("*.npz"))
     if not files:
         raise UserError(f"{probabilities} has no .npz: predict with nnUNetv2_predict --save_probabilities")
-    heads = read_heads(dataset_json)
-    cuts = point.cuts_of(fold, heads)
-    applied = _Applied(heads, plans, dataset_json["file_ending"], cuts, point.candidates)
+    labels = read_labels(dataset_json)
+    cuts = point.cuts_of(fold, labels)
+    applied = _Applied(labels, plans, dataset_json["file_ending"], cuts, point.candidates)
     try:
         with atomic_folder(output) as folder:
             map_cases(partial(_apply, applied, folder), files, processes=processes, description="applying")
@@ -126,10 +126,10 @@ def _apply(applied: _Applied, folder: Path, file: Path) -> None:
     properties = load_pickle(str(properties_file))
     plans = PlansManager(applied.plans)
     shape = [properties["shape_before_cropping"][axis] for axis in plans.transpose_backward]
-    probabilities = read_probabilities(file, (applied.heads.n_channels, *shape))
+    probabilities = read_probabilities(file, (applied.labels.n_channels, *shape))
     segmentation = cut_probabilities(
         probabilities,
-        applied.heads,
+        applied.labels,
         applied.cuts,
         spacing_mm=spacing_of(properties),
         unit=applied.grid.unit,

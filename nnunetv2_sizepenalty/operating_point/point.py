@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.records import to_json
-from nnunetv2_sizepenalty.nnunet_io.classes import Heads
+from nnunetv2_sizepenalty.nnunet_io.classes import Labels
 from nnunetv2_sizepenalty.operating_point.choose import Choice, CrossFit, Number
 from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
 from nnunetv2_sizepenalty.operating_point.model_folder import read_json
@@ -122,15 +122,15 @@ class OperatingPoint:
                 cuts.setdefault(fold, {})[name] = choice.cut
         return cuts
 
-    def cuts_of(self, fold: str, heads: Heads) -> dict[str, Cut]:
-        """Returns the cut of every class of `heads`, in their order; nnU-Net's own where none was chosen.
+    def cuts_of(self, fold: str, labels: Labels) -> dict[str, Cut]:
+        """Returns the cut of each of `labels`, in their order; nnU-Net's own where none was chosen.
 
         Raises:
             UserError: the fold isn't in the file.
         """
         if fold not in self.cuts:
             raise UserError(f"{self.path} has no fold {fold}; it has {', '.join(self.cuts)}")
-        return {target.name: self.cuts[fold].get(target.name, Cut()) for target in heads.targets}
+        return {label.name: self.cuts[fold].get(label.name, Cut()) for label in labels.foreground}
 
     def check_labels(self, dataset_json: Mapping[str, Any], where: Path) -> None:
         """Raises UserError where a model's or prediction's labels are others than those it was chosen on."""

@@ -72,9 +72,9 @@ def choose_operating_point(
     if prediction is not None:
         checkpoint = prediction.checkpoint
     model.check_same_labels(folds, checkpoint)
-    targets = model.heads.named(classes)
+    labels = model.labels.named(classes)
     cases = [
-        ValidationCase(model, fold, case, targets, grid, model.reference_file(case), origin, prediction, store)
+        ValidationCase(model, fold, case, labels, grid, model.reference_file(case), origin, prediction, store)
         for fold in folds
         for case, origin in _origins(model, fold, prediction).items()
         for store in [output / COUNTS / f"fold_{fold}" / f"{case}.npz"]
@@ -97,8 +97,8 @@ def choose_operating_point(
             cases={fold: tuple(case.name for case in cases if case.fold == fold) for fold in folds},
         ),
         classes={
-            target.name: _choose_class(target.values, counted[target.name], grid, objective, with_cross_fit)
-            for target in targets
+            label.name: _choose_class(label.values, counted[label.name], grid, objective, with_cross_fit)
+            for label in labels
         },
         path=output / FILE,
     )
@@ -110,7 +110,7 @@ def choose_operating_point(
 
 def _describe(model: ModelFolder) -> ChosenModel:
     trainer, plans, configuration = model.identifier
-    order = model.dataset_json.get("regions_class_order") if model.heads.regions else None
+    order = model.dataset_json.get("regions_class_order") if model.labels.regions else None
     return ChosenModel(
         folder=str(model.path.resolve()),
         dataset=model.dataset,
