@@ -7,7 +7,7 @@ from pathlib import Path
 from nnunetv2_sizepenalty.ablation.cases import CASES
 from nnunetv2_sizepenalty.ablation.matrix import Matrix
 from nnunetv2_sizepenalty.ablation.runs import Run
-from nnunetv2_sizepenalty.ablation.trained import FINAL
+from nnunetv2_sizepenalty.nnunet_io.file_names import DATASET_JSON, FINAL
 
 OURS = "nnUNetv2_sizepenalty"
 # nnUNetv2_train's own validation can't be told another step
@@ -121,7 +121,7 @@ def threshold_stages(run: Run, matrix: Matrix, raw_dataset: Path, chosen_on: Seq
 
 def _rules(matrix: Matrix, raw_dataset: Path) -> tuple[str, ...]:
     edges = (f"{edge:g}" for edge in matrix.bins_ml)
-    return ("-djfile", str(raw_dataset / "dataset.json"), "--protocol", matrix.protocol, "--bins-ml", *edges)
+    return ("-djfile", str(raw_dataset / DATASET_JSON), "--protocol", matrix.protocol, "--bins-ml", *edges)
 
 
 def _evaluate(

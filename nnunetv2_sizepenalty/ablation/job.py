@@ -11,7 +11,6 @@ from typing import TextIO
 
 from submitit.helpers import DelayedSubmission
 
-from nnunetv2_sizepenalty.ablation import trained
 from nnunetv2_sizepenalty.ablation.commands import OURS, Stage, train_command
 from nnunetv2_sizepenalty.ablation.lock import held, owner
 from nnunetv2_sizepenalty.ablation.process import CommandFailed, ended, open_log, run_ours, say, start, stop
@@ -30,6 +29,7 @@ from nnunetv2_sizepenalty.ablation.state import (
     record_failure,
 )
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.fold_folder import resumable_checkpoint, set_aside_unreadable
 
 _TOLD_TO_END = (-signal.SIGTERM, 128 + signal.SIGTERM)
 # Slurm kills what it has told to end after KillWait, half a minute unless a cluster says otherwise.
@@ -100,9 +100,9 @@ class RunJob:
             self._do_stage(step.stage, run, log, lock)
             return
         if step.name == "training":
-            for line in trained.set_aside_unreadable(run.fold_folder):
+            for line in set_aside_unreadable(run.fold_folder):
                 say(log, line)
-            left = trained.best_left(run.fold_folder)
+            left = resumable_checkpoint(run.fold_folder)
             say(log, f"training goes on from {left}" if left else "training starts anew")
         command = train_command(run, self.ablation.matrix, self.gpus, option=step.option)
         self._call(command, run, log, lock)

@@ -53,8 +53,13 @@ def read_dataset_json(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def declared_channels(channels: dict[str, int]) -> dict[str, Any]:
+    """What dataset.json says of them beside nnU-Net's own entries: role ("adc", "dwi", "mismatch") -> channel."""
+    return {"size_penalty": {"channels": channels}}
+
+
 def mismatch_channels(dataset_json: dict[str, Any]) -> dict[str, int] | None:
-    """Role ("adc", "dwi", "mismatch") -> channel, as `convert` wrote it down; None in other people's datasets."""
+    """What `declared_channels` was given; None in other people's datasets."""
     return dataset_json.get("size_penalty", {}).get("channels")
 
 

@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any
 
 from nnunetv2_sizepenalty.atomic import atomic_file
+from nnunetv2_sizepenalty.nnunet_io.file_names import LATEST
 
 
 class ResumableCheckpoints:
@@ -133,7 +134,7 @@ class ResumableCheckpoints:
         self._last_save = monotonic()
         # nnU-Net stores the epoch to go on with as current_epoch + 1
         self.current_epoch -= 1
-        self.save_checkpoint(os.path.join(self.output_folder, "checkpoint_latest.pth"))  # noqa: PTH118
+        self.save_checkpoint(os.path.join(self.output_folder, LATEST))  # noqa: PTH118
         self.current_epoch += 1
         if received is not None:
             self.print_to_log_file(
