@@ -16,10 +16,8 @@ from nnunetv2.utilities.label_handling.label_handling import convert_labelmap_to
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 from nnunetv2_sizepenalty.operating_point.model_folder import FINAL, ModelFolder, nnunet_folder
-
-# of the sliding window in nnU-Net's own validation, which can't be told another
-VALIDATION_STEP = 0.5
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from nnunetv2_sizepenalty.evaluation.calibration import (
     reliability_curve,
     volume_ratios,
 )
+from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 from nnunetv2_sizepenalty.operating_point.choose import choose, cross_fit
 from nnunetv2_sizepenalty.operating_point.count_cases import ClassCounts, ValidationCase, count_cases
 from nnunetv2_sizepenalty.operating_point.figure import draw
@@ -30,7 +31,7 @@ from nnunetv2_sizepenalty.operating_point.point import (
     OperatingPoint,
     Source,
 )
-from nnunetv2_sizepenalty.operating_point.predict import VALIDATION_STEP, Prediction
+from nnunetv2_sizepenalty.operating_point.predict import Prediction
 from nnunetv2_sizepenalty.operating_point.scores import Objective, Scores
 
 FIGURE, COUNTS = "operating_point.png", "counts"

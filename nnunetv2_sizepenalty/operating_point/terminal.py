@@ -7,11 +7,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 from nnunetv2_sizepenalty.operating_point.bake import missing_for_export
 from nnunetv2_sizepenalty.operating_point.choose import CrossFit
 from nnunetv2_sizepenalty.operating_point.model_folder import FINAL, nnunet_folder, read_json
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, ClassPoint, OperatingPoint
-from nnunetv2_sizepenalty.operating_point.predict import VALIDATION_STEP
 
 
 def print_point(point: OperatingPoint) -> None:
