@@ -24,8 +24,6 @@ def prepare(matrix: Matrix, out: Path) -> Ablation:
     folders = {name: nnunet_folder(name) for name in VARIABLES}
     if missing := [name for name, folder in folders.items() if folder is None]:
         raise UserError(f"{missing[0]} is not set: export it as nnU-Net needs it")
-    if "," in str(out):
-        raise UserError(f"{out}: `compare` takes a comma for the end of a folder's name; give another with -o")
     rows = matrix.trainers
     wanted = dict.fromkeys(name for row in rows for name in row.datasets or matrix.datasets)
     datasets = {name: find_dataset(name) for name in wanted}

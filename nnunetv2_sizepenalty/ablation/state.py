@@ -54,7 +54,7 @@ def key_of(stage: Stage) -> str | None:
         status = [(str(path), path.stat()) for path in stage.inputs]
     except FileNotFoundError:
         return None
-    return json.dumps([stage.what, [(name, file.st_size, file.st_mtime_ns) for name, file in status]])
+    return json.dumps([stage.work.what, [(name, file.st_size, file.st_mtime_ns) for name, file in status]])
 
 
 def is_done(run: Run, stage: Stage) -> bool:

@@ -8,6 +8,9 @@ import numpy as np
 
 from nnunetv2_sizepenalty.errors import UserError
 
+# of the sliding window in nnU-Net's own validation; nnUNetv2_train can't be told another
+VALIDATION_STEP = 0.5
+
 
 def read_probabilities(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """The probabilities of one case, float32 (channels, z, y, x), from what nnU-Net saved with --npz.

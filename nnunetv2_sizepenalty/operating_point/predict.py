@@ -16,9 +16,7 @@ from nnunetv2.utilities.label_handling.label_handling import convert_labelmap_to
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
-
-# of the sliding window in nnU-Net's own validation, which can't be told another
-VALIDATION_STEP = 0.5
+from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from nnunetv2_sizepenalty.evaluation.calibration import (
 from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
 from nnunetv2_sizepenalty.nnunet_io.fold_folder import fold_name, saved_probabilities
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
+from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 from nnunetv2_sizepenalty.operating_point.choose import choose, cross_fit
 from nnunetv2_sizepenalty.operating_point.count_cases import ClassCounts, ValidationCase, count_cases
 from nnunetv2_sizepenalty.operating_point.figure import draw
@@ -32,7 +33,7 @@ from nnunetv2_sizepenalty.operating_point.point import (
     OperatingPoint,
     Source,
 )
-from nnunetv2_sizepenalty.operating_point.predict import VALIDATION_STEP, Prediction
+from nnunetv2_sizepenalty.operating_point.predict import Prediction
 from nnunetv2_sizepenalty.operating_point.scores import Objective, Scores
 
 FIGURE, COUNTS = "operating_point.png", "counts"

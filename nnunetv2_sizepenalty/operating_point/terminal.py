@@ -10,9 +10,9 @@ from rich.table import Table
 from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
 from nnunetv2_sizepenalty.nnunet_io.folders import RESULTS, nnunet_folder
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder, missing_for_export
+from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 from nnunetv2_sizepenalty.operating_point.choose import CrossFit
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, ClassPoint, OperatingPoint
-from nnunetv2_sizepenalty.operating_point.predict import VALIDATION_STEP
 
 
 def print_point(point: OperatingPoint) -> None:

@@ -155,13 +155,13 @@ def test_a_failed_fold_is_not_waited_for(make_ablation):
     finish_stages(ablation, run)
     assert read_state(ablation, run).kind == WAITING
     record_failure(failed, "training", "exit code 1")
-    assert "-f 1 --thresholds" in " ".join(next_step(ablation, run).stage.what)
+    assert "-f 1 --thresholds" in " ".join(next_step(ablation, run).stage.work.what)
     finish_stages(ablation, run, chosen_on=[trained_one])
     assert read_state(ablation, run).kind == DONE
     # once it is there after all, it has its say
     clear_failure(failed)
     finish_training(failed)
-    assert "-f 1 2 --thresholds" in " ".join(next_step(ablation, run).stage.what)
+    assert "-f 1 2 --thresholds" in " ".join(next_step(ablation, run).stage.work.what)
 
 
 def test_without_any_other_fold_a_run_fails(ablation):
