@@ -1,8 +1,9 @@
 """`nnUNetv2_sizepenalty apply`: cuts saved probabilities at an operating point."""
 
 import argparse
-import os
 from pathlib import Path
+
+from nnunetv2_sizepenalty.cli.processes import add_processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fold", default="ensemble", help="whose cut: of the fold that predicted alone, or the ensemble's"
     )
-    parser.add_argument("-np", dest="processes", type=int, default=min(4, os.cpu_count() or 1), help="cases at a time")
+    add_processes(parser)
 
 
 def run(args: argparse.Namespace) -> None:

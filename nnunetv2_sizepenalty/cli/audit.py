@@ -1,8 +1,9 @@
 """`nnUNetv2_sizepenalty audit -d ID`: what small lesions a data set and plan will lose, before a GPU is spent."""
 
 import argparse
-import os
 from pathlib import Path
+
+from nnunetv2_sizepenalty.cli.processes import add_processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", dest="output", metavar="FILE.html", type=Path, help="write a page as well")
     parser.add_argument("--strict", action="store_true", help="exit with 1 where there is an error or a warning")
-    parser.add_argument("-np", dest="processes", type=int, default=min(4, os.cpu_count() or 1), help="cases at a time")
+    add_processes(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -25,8 +26,6 @@ def run(args: argparse.Namespace) -> int:
     from nnunetv2_sizepenalty.nnunet_io.plan import find_plan
     from nnunetv2_sizepenalty.splitting.split_files import find_dataset
 
-    if args.processes < 1:
-        raise UserError(f"-np {args.processes}: at least 1 is needed")
     if args.output is not None and args.output.suffix.lower() != ".html":
         raise UserError(f"-o {args.output}: name a file that ends in .html")
     dataset = find_dataset(args.dataset)

@@ -3,6 +3,8 @@
 import argparse
 import os
 
+from nnunetv2_sizepenalty.cli.processes import add_processes
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", metavar="SOURCE", required=True)
@@ -54,11 +56,7 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("Z", "Y", "X"),
         help="resample to this voxel size in mm; Z is the file's last axis (slices), X its first",
     )
-    parser.add_argument(
-        "--processes",
-        type=int,
-        help="how many at once (default: nnUNet_def_n_proc, else 8; CPUs at most)",
-    )
+    add_processes(parser, at_most=None, help="cases at a time (default: nnUNet_def_n_proc, else 8; CPUs at most)")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there under that name")
 
 
@@ -70,8 +68,6 @@ def run(args: argparse.Namespace) -> None:
 
     if args.spacing and not all(0 < value < float("inf") for value in args.spacing):
         raise UserError(f"--spacing {' '.join(map(str, args.spacing))}: three positive numbers of mm are needed")
-    if args.processes is not None and args.processes < 1:
-        raise UserError(f"--processes {args.processes}: at least 1 is needed")
     common = {
         "channels": dataset_conversion.Channels(args.plain, tuple(args.spacing) if args.spacing else None),
         "processes": args.processes or min(default_num_processes, os.cpu_count() or 1),

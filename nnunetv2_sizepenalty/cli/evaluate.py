@@ -1,8 +1,9 @@
 """`nnUNetv2_sizepenalty evaluate`: cases.csv, lesions.csv, summary.json and report.html of one set of predictions."""
 
 import argparse
-import os
 from pathlib import Path
+
+from nnunetv2_sizepenalty.cli.processes import add_processes
 
 # The options that make up a protocol: option -> (field of Protocol, type or None for a flag, help).
 RULES = {
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bins-ml", metavar="ML", nargs="+", type=float, default=[1.0, 5.0], help="edges of the size strata"
     )
     parser.add_argument("--nsd-mm", metavar="MM", type=float, default=1.0, help="tolerance of the NSD")
-    parser.add_argument("-np", dest="processes", type=int, default=min(4, os.cpu_count() or 1), help="cases at a time")
+    add_processes(parser)
     missing = parser.add_mutually_exclusive_group()
     missing.add_argument("--allow-missing", action="store_true", help="score a missing prediction as empty")
     missing.add_argument("--only-predicted", action="store_true", help="leave out references without a prediction")

@@ -1,8 +1,9 @@
 """`nnUNetv2_sizepenalty froc`: sensitivity against false positives by size, and calibration, from probabilities."""
 
 import argparse
-import os
 from pathlib import Path
+
+from nnunetv2_sizepenalty.cli.processes import add_processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bins-ml", metavar="ML", nargs="+", type=float, default=[1.0, 5.0], help="edges of the size strata"
     )
     parser.add_argument("--only-predicted", action="store_true", help="leave out references without probabilities")
-    parser.add_argument("-np", dest="processes", type=int, default=min(4, os.cpu_count() or 1), help="cases at a time")
+    add_processes(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -67,11 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand; returns its exit code (0 done, 1 a check failed, 2 bad input, 130 interrupted)."""
     argv = list(sys.argv[1:] if argv is None else argv)
     name = next((word for word in argv if not word.startswith("-")), None)
-    args = _parser(name).parse_args(argv)
+    parser = _parser(name)
     try:
+        args = parser.parse_args(argv)
         return args.run(args) or 0
     except UserError as error:
-        print(f"nnUNetv2_sizepenalty {args.subcommand}: error: {error}", file=sys.stderr)
+        print(f"nnUNetv2_sizepenalty {name}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -1,7 +1,8 @@
 """`nnUNetv2_sizepenalty phantom`."""
 
 import argparse
-import os
+
+from nnunetv2_sizepenalty.cli.processes import add_processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="real lesion masks in MNI space (*lesion.nii.gz, such as the SOOP cohort's) instead of ellipsoids",
     )
-    parser.add_argument("--processes", type=int, default=min(8, os.cpu_count() or 1), metavar="P", help="cases at once")
+    add_processes(parser, at_most=8)
     parser.add_argument("--overwrite", action="store_true", help="replace an older phantom in the folder")
 
 
@@ -41,7 +42,6 @@ def run(args: argparse.Namespace) -> None:
         ("--cases", args.cases, 1),
         ("--seed", args.seed, 0),
         ("--first-case", args.first_case, 0),
-        ("--processes", args.processes, 1),
     ):
         if value < least:
             raise UserError(f"{option} {value}: give {least} or more")

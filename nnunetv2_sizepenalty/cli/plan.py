@@ -1,7 +1,8 @@
 """`nnUNetv2_sizepenalty plan -d ID`."""
 
 import argparse
-import os
+
+from nnunetv2_sizepenalty.cli.processes import add_processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,18 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gpu-memory-gb", type=float, default=8, help="what patches and batches that you don't name have to fit in"
     )
-    parser.add_argument(
-        "--processes", type=int, default=min(8, os.cpu_count() or 1), help="how many extract a missing fingerprint"
-    )
+    add_processes(parser, at_most=8, help="processes that extract a missing fingerprint")
 
 
 def run(args: argparse.Namespace) -> None:
-    from nnunetv2_sizepenalty.errors import UserError
     from nnunetv2_sizepenalty.planning.planner import PLANS_NAME, Request
     from nnunetv2_sizepenalty.planning.plans import plan_dataset
 
-    if args.processes < 1:
-        raise UserError(f"--processes {args.processes}: at least 1 is needed")
     request = Request(
         patch_size=tuple(args.patch) if args.patch else None,
         small_patch_size=tuple(args.small_patch) if args.small_patch else None,

@@ -1,7 +1,8 @@
 """`nnUNetv2_sizepenalty split -d ID`."""
 
 import argparse
-import os
+
+from nnunetv2_sizepenalty.cli.processes import add_processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--folds", type=int, default=5, help="how many")
     parser.add_argument("--seed", type=int, default=0, help="stratified: seed of test part and folds")
-    parser.add_argument("--processes", type=int, default=min(8, os.cpu_count() or 1), help="how many read labels")
+    add_processes(parser, at_most=8, help="processes that read labels")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing split")
 
 
@@ -37,8 +38,6 @@ def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.errors import UserError
     from nnunetv2_sizepenalty.splitting import split_files, splits
 
-    if args.processes < 1:
-        raise UserError(f"--processes {args.processes}: at least 1 is needed")
     if args.scheme == "thesis" and (args.site or args.holdout):
         raise UserError("--site and --holdout belong to --scheme stratified")
     dataset = split_files.find_dataset(args.dataset)

@@ -1,9 +1,9 @@
 """`nnUNetv2_sizepenalty tau -d ID`: what the size penalty meets in a dataset, and a tau that suits it."""
 
 import argparse
-import os
 from pathlib import Path
 
+from nnunetv2_sizepenalty.cli.processes import add_processes
 from nnunetv2_sizepenalty.figures import FORMATS
 
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", dest="output", type=Path, nargs="+", metavar="FILE", default=[], help="figure (.png .svg .pdf) or .json"
     )
-    parser.add_argument("-np", dest="processes", type=int, default=min(4, os.cpu_count() or 1), help="cases at a time")
+    add_processes(parser)
 
 
 def run(args: argparse.Namespace) -> None:

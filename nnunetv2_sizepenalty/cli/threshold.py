@@ -1,8 +1,9 @@
 """`nnUNetv2_sizepenalty threshold`: chooses threshold and smallest component on the validation cases."""
 
 import argparse
-import os
 from pathlib import Path
+
+from nnunetv2_sizepenalty.cli.processes import add_processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cross-fit", action="store_true", help="also choose for each fold on the others: the honest gain"
     )
     parser.add_argument("-ref", type=Path, metavar="DIR", help="reference label maps, default: nnU-Net's own copy")
-    parser.add_argument("-np", dest="processes", type=int, default=min(4, os.cpu_count() or 1), help="cases at a time")
+    add_processes(parser)
 
 
 def run(args: argparse.Namespace) -> None:
