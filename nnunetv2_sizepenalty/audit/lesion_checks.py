@@ -70,7 +70,7 @@ def forced_patches(audit: AuditedDataset) -> list[Finding]:
         small = below.loc[at]
         if small["lesions"] >= MANY and small["by_voxel"] <= small["lesions"] / 2:
             found[label] = (
-                f"lesions under {audit.bins.edges_ml[at]:g} {audit.bins.unit} are {percent(small['lesions'])} of all "
+                f"lesions under {audit.bins.edges[at]:g} {audit.bins.unit} are {percent(small['lesions'])} of all "
                 f"and get {percent(small['by_voxel'])} of the forced centres, {percent(small['by_lesion'])} when a "
                 "lesion is drawn"
             )

@@ -78,7 +78,7 @@ def evaluate_folder(
         protocol=protocol.name,
         description=protocol.description,
         settings=dataclasses.asdict(protocol),
-        bins_ml=list(bins.edges_ml),
+        bins_ml=list(bins.edges),
         cases=len(pairs),
         missing=[pair.case for pair in pairs if pair.prediction is None],
         without_reference=sorted(set(predictions) - set(references)),

@@ -102,7 +102,7 @@ def evaluate_probabilities(
             "probabilities_folder": str(probabilities_folder),
             "protocol": protocol.name,
             "description": protocol.description,
-            "bins_ml": list(bins.edges_ml),
+            "bins_ml": list(bins.edges),
             "cases": len(cases),
             "labels": {name: _summary(per_label[name], curves[name], bins) for name in per_label},
         },

@@ -32,8 +32,8 @@ def stratum_names(bins: SizeBins, *, of_cases: bool) -> list[str]:
     for i, name in enumerate(bins.names):
         names.append(name)
         # "Below the first edge" is the first bin already, and above the last edge nothing ends.
-        if 0 < i < len(bins.edges_ml):
-            names.append(f"< {bins.edges_ml[i]:g} mL")
+        if 0 < i < len(bins.edges):
+            names.append(f"< {bins.edges[i]:g} mL")
     return names
 
 

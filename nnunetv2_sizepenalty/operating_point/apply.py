@@ -13,8 +13,9 @@ from nnunetv2_sizepenalty.atomic import atomic_folder
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.classes import Heads, read_heads
 from nnunetv2_sizepenalty.nnunet_io.probabilities import read_probabilities
+from nnunetv2_sizepenalty.nnunet_io.spacing import spacing_of
 from nnunetv2_sizepenalty.operating_point.cut import cut_probabilities
-from nnunetv2_sizepenalty.operating_point.model_folder import read_json, spacing_of
+from nnunetv2_sizepenalty.operating_point.model_folder import read_json
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, Cut, OperatingPoint
 from nnunetv2_sizepenalty.parallel import map_cases
 

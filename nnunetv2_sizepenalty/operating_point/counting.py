@@ -20,9 +20,10 @@ from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.calibration import CalibrationCounts, count_calibration
 from nnunetv2_sizepenalty.nnunet_io.classes import Target
 from nnunetv2_sizepenalty.nnunet_io.probabilities import check_probabilities, read_probabilities
+from nnunetv2_sizepenalty.nnunet_io.spacing import spacing_of
 from nnunetv2_sizepenalty.operating_point.candidates import Candidates
 from nnunetv2_sizepenalty.operating_point.counts import CaseCounts, count_candidates
-from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder, spacing_of
+from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder
 from nnunetv2_sizepenalty.operating_point.predictor import FoldPredictor, Prediction, probabilities_from_logits
 from nnunetv2_sizepenalty.parallel import map_cases
 

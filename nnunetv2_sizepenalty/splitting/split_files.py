@@ -11,7 +11,8 @@ import pandas as pd
 
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.lesions import voxels_to_ml
+from nnunetv2_sizepenalty.lesions import size_of
+from nnunetv2_sizepenalty.nnunet_io.spacing import spacing_of
 from nnunetv2_sizepenalty.parallel import map_cases
 from nnunetv2_sizepenalty.splitting.splits import Fold
 
@@ -98,7 +99,7 @@ def lesion_volumes(dataset: Dataset, cases: Sequence[str], *, processes: int = 1
 
 def _volume_ml(path: str, reader: type, ignore_label: int | None) -> float:
     labels, properties = reader().read_seg(path)
-    return voxels_to_ml(int(np.count_nonzero((labels > 0) & (labels != ignore_label))), properties["spacing"])
+    return size_of(int(np.count_nonzero((labels > 0) & (labels != ignore_label))), spacing_of(properties))
 
 
 def read_table(path: str | Path, cases: Sequence[str]) -> pd.DataFrame:

@@ -218,3 +218,19 @@ def test_worker_processes_give_the_same(folders):
     one, two = evaluate(folders), evaluate(folders, processes=2)
     pd.testing.assert_frame_equal(one.cases, two.cases)
     pd.testing.assert_frame_equal(one.lesions, two.lesions)
+
+
+def test_sheared_voxels_have_the_determinants_volume(folders):
+    upright = evaluate(folders)
+    for path in folders.glob("*/*.nii.gz"):
+        image = sitk.ReadImage(path)
+        write(path.parent / path.name.replace(".nii.gz", ".mha"), sitk.GetArrayFromImage(image),
+              direction=[[1, 0.6, 0], [0, 0.8, 0], [0, 0, 1]])  # fmt: skip
+        path.unlink()
+    leaning = evaluate(folders, protocol=Protocol(min_mm3=float(0.8 * 1.5 * np.prod(SPACING))))
+    assert leaning.cases["reference_ml"].to_numpy() == pytest.approx(0.8 * upright.cases["reference_ml"].to_numpy())
+    assert leaning.lesions["volume_ml"].to_numpy() == pytest.approx(
+        leaning.lesions["voxels"] * 0.8 * np.prod(SPACING) / 1e3
+    )
+    false_positives = leaning.lesions[leaning.lesions["kind"] == "false_positive"]
+    assert len(false_positives) == 0 or false_positives["voxels"].min() == 2

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
@@ -328,6 +329,19 @@ def test_labels_are_measured_with_the_ignore_label_left_out(dataset):
     sitk.WriteImage(image, str(raw / "labelsTr/case_001.nii.gz"))
     volumes = lesion_volumes(find_dataset("Dataset005_Tiny"), ["case_000", "case_001"])
     assert volumes == {"case_000": pytest.approx(0.010), "case_001": pytest.approx(32 * 0.020)}
+
+
+def test_sheared_voxels_have_the_determinants_volume(dataset):
+    from nnunetv2_sizepenalty.splitting.split_files import find_dataset, lesion_volumes
+
+    raw = dataset([10])
+    settings = json.loads((raw / "dataset.json").read_text()) | {"overwrite_image_reader_writer": "NibabelIO"}
+    (raw / "dataset.json").write_text(json.dumps(settings))
+    affine = np.diag([1.0, 2.0, 3.0, 1.0])
+    affine[0, 1] = 1.5  # the second axis leans, which lengthens it to 2.5 mm
+    labels = nibabel.load(raw / "labelsTr/case_000.nii.gz").get_fdata().astype(np.uint8)
+    nibabel.save(nibabel.Nifti1Image(labels, affine), raw / "labelsTr/case_000.nii.gz")
+    assert lesion_volumes(find_dataset("Dataset005_Tiny"), ["case_000"]) == {"case_000": pytest.approx(0.06)}
 
 
 @pytest.mark.integration
