@@ -7,6 +7,7 @@ from nnunetv2_sizepenalty.audit.case import TAU
 from nnunetv2_sizepenalty.audit.dataset import AuditedDataset
 from nnunetv2_sizepenalty.audit.findings import NOTE, WARNING, Finding
 from nnunetv2_sizepenalty.audit.sizes import by_size
+from nnunetv2_sizepenalty.audit.words import planned_spacing
 from nnunetv2_sizepenalty.nnunet_io.plan import STOCK, preprocess_command
 from nnunetv2_sizepenalty.pages.numbers import number, percent, plural
 
@@ -45,7 +46,7 @@ def lost_lesions(audit: AuditedDataset) -> list[Finding]:
     spacing = list(audit.plan.settings.spacing)
     what = (
         f"{plural(len(lost), 'lesion')} of {len(inside):,} without a voxel at the plan's spacing of "
-        f"{' x '.join(f'{value:.3g}' for value in spacing)} mm; the largest has {number(lost['size'].max())} "
+        f"{planned_spacing(audit.plan)}; the largest has {number(lost['size'].max())} "
         f"{audit.bins.unit}."
     )
     command = ""

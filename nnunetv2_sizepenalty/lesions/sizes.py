@@ -17,23 +17,31 @@ class SizeUnit:
     Attributes:
         name: in words and names of strata.
         key: in names of columns and files, as in `reference_ml`.
+        quantity: what is measured, "volume" or "area".
+        decimals: that people are shown.
         edges: of the usual strata; those in mL are the thesis's (tables 5.4, 5.5).
     """
 
     name: str
     key: str
+    quantity: str
+    decimals: int
     edges: tuple[float, ...]
 
     def __str__(self) -> str:
         return self.name
+
+    def shown(self, size: float) -> str:
+        """A size as people read it, such as "0.05 mL" or "15 px"."""
+        return f"{size:.{self.decimals}f} {self.name}"
 
     def column(self, of: str) -> str:
         """The column that holds a size: "reference" -> "reference_ml"."""
         return f"{of}_{self.key}"
 
 
-ML = SizeUnit("mL", "ml", (1.0, 5.0))
-PX = SizeUnit("px", "px", (10.0, 100.0, 1000.0))
+ML = SizeUnit("mL", "ml", "volume", 2, (1.0, 5.0))
+PX = SizeUnit("px", "px", "area", 0, (10.0, 100.0, 1000.0))
 
 
 class Spacing(tuple[float, ...]):

@@ -14,8 +14,8 @@ from made_datasets import MadeDataset
 
 from nnunetv2_sizepenalty.audit import NOTE, WARNING, audit_cases, run_checks
 from nnunetv2_sizepenalty.lesions import label_components
+from nnunetv2_sizepenalty.nnunet_io.dataset import find_dataset
 from nnunetv2_sizepenalty.nnunet_io.plan import find_plan
-from nnunetv2_sizepenalty.splitting.split_files import find_dataset
 
 REAL_DATA = os.environ.get("SIZEPENALTY_REAL_DATA")
 ROOT = Path(__file__).parents[2]

@@ -7,11 +7,12 @@ import SimpleITK as sitk
 from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
 from nnunetv2.imageio.nibabel_reader_writer import NibabelIO, NibabelIOWithReorient
 from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from skimage import io
 
 from nnunetv2_sizepenalty.evaluation.masks import MaskReader
 from nnunetv2_sizepenalty.lesions import ML, PX, size_of, size_unit, voxel_volume_mm3
-from nnunetv2_sizepenalty.nnunet_io.spacing import spacing_of
+from nnunetv2_sizepenalty.nnunet_io.spacing import spacing_of, voxel_mm
 
 LABELS = np.zeros((4, 5, 6), np.uint8)
 LABELS[1, 2, 3] = 1
@@ -77,3 +78,24 @@ def test_a_2d_image_with_a_spacing_has_areas(tmp_path):
     spacing = spacing_of(SimpleITKIO().read_seg(str(tmp_path / "a.mha"))[1])
     assert spacing == pytest.approx((1, 0.4, 0.5))
     assert size_unit(spacing) == ML
+
+
+@pytest.mark.parametrize(
+    ("median", "spacing", "steps", "unit"),
+    [
+        pytest.param((999, 1, 1), (1, 1), (1, 1, 1), PX, id="PNG"),
+        pytest.param((999, 1, 1), (999, 2, 2), (1, 2, 2), PX, id="PNG at half of its size"),
+        pytest.param((399.6, 0.4, 0.3), (0.4, 0.3), (1, 0.4, 0.3), ML, id="2D with a spacing"),
+        pytest.param((5, 0.4, 0.3), (0.4, 0.3), (5, 0.4, 0.3), ML, id="slices of volumes"),
+        pytest.param((5, 0.4, 0.3), (5, 0.4, 0.3), (5, 0.4, 0.3), ML, id="volumes"),
+    ],
+)
+def test_a_plans_patches(median, spacing, steps, unit):
+    plans = PlansManager(
+        {
+            "original_median_spacing_after_transp": median,
+            "configurations": {"2d": {"spacing": list(spacing), "architecture": {}}},
+        }
+    )
+    found = voxel_mm(plans, plans.get_configuration("2d"))
+    assert (found, size_unit(found)) == (steps, unit)
