@@ -11,7 +11,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunetv2_sizepenalty.atomic import atomic_folder
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.nnunet_io.classes import Heads, read_heads
+from nnunetv2_sizepenalty.nnunet_io.classes import Labels, read_labels
 from nnunetv2_sizepenalty.nnunet_io.probabilities import read_probabilities
 from nnunetv2_sizepenalty.operating_point.cut import cut_probabilities
 from nnunetv2_sizepenalty.operating_point.model_folder import read_json, spacing_of
@@ -21,7 +21,7 @@ from nnunetv2_sizepenalty.parallel import map_cases
 
 @dataclass(frozen=True)
 class _Task:
-    heads: Heads
+    labels: Labels
     plans: dict[str, Any]
     file_ending: str
     cuts: dict[str, Cut]
@@ -49,9 +49,9 @@ def apply_folder(
     files = sorted(probabilities.glob("*.npz"))
     if not files:
         raise UserError(f"{probabilities} has no .npz: predict with nnUNetv2_predict --save_probabilities")
-    heads = read_heads(dataset_json)
-    cuts = point.cuts_of(fold, heads)
-    task = _Task(heads, plans, dataset_json["file_ending"], cuts, point.unit, point.connectivity)
+    labels = read_labels(dataset_json)
+    cuts = point.cuts_of(fold, labels)
+    task = _Task(labels, plans, dataset_json["file_ending"], cuts, point.unit, point.connectivity)
     try:
         with atomic_folder(output) as folder:
             map_cases(partial(_apply, task, folder), files, processes=processes, description="applying")
@@ -71,10 +71,10 @@ def _apply(task: _Task, folder: Path, file: Path) -> None:
     properties = load_pickle(str(properties_file))
     plans = PlansManager(task.plans)
     shape = [properties["shape_before_cropping"][axis] for axis in plans.transpose_backward]
-    probabilities = read_probabilities(file, (task.heads.n_channels, *shape))
+    probabilities = read_probabilities(file, (task.labels.n_channels, *shape))
     segmentation = cut_probabilities(
         probabilities,
-        task.heads,
+        task.labels,
         task.cuts,
         spacing_mm=spacing_of(properties),
         unit=task.unit,

@@ -14,7 +14,7 @@ from torch import Tensor
 from nnunetv2_sizepenalty.atomic import atomic_folder
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
-from nnunetv2_sizepenalty.nnunet_io.classes import Heads
+from nnunetv2_sizepenalty.nnunet_io.classes import Labels
 from nnunetv2_sizepenalty.nnunet_io.thresholds import logit
 from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, Cut, OperatingPoint
@@ -27,7 +27,7 @@ _FOLD_FILES = ("debug.json", "network_architecture.pdf", "progress.png", "valida
 BAKED = "baked_thresholds"
 
 
-def shift_head(weights: Mapping[str, Tensor], heads: Heads, cuts: Mapping[str, Cut]) -> dict[str, Tensor]:
+def shift_head(weights: Mapping[str, Tensor], labels: Labels, cuts: Mapping[str, Cut]) -> dict[str, Tensor]:
     """The weights with -logit(threshold) added to the bias of the head that is used at inference.
 
     That head is the last of `decoder.seg_layers`, where nnU-Net's decoders and ours keep theirs; those before it serve
@@ -36,25 +36,25 @@ def shift_head(weights: Mapping[str, Tensor], heads: Heads, cuts: Mapping[str, C
     Raises:
         UserError: softmax over more than two classes, or a network without such a head.
     """
-    if not heads.regions and len(heads.targets) > 1:
+    if not labels.regions and len(labels.foreground) > 1:
         raise UserError(
-            f"a softmax over {len(heads.targets) + 1} classes can't be baked: a threshold compares a class with all "
+            f"a softmax over {labels.n_channels} classes can't be baked: a threshold compares a class with all "
             "others together, a shift of its bias with each on its own; use `nnUNetv2_sizepenalty apply`"
         )
     found = {int(match[1]): name for name in weights if (match := _HEAD.fullmatch(name))}
     name = found.get(max(found, default=0))
-    if name is None or weights[name].shape != (heads.n_channels,):
+    if name is None or weights[name].shape != (labels.n_channels,):
         raise UserError(
-            f"no bias of {heads.n_channels} channels in decoder.seg_layers, where nnU-Net's networks have their head: "
+            f"no bias of {labels.n_channels} channels in decoder.seg_layers, where nnU-Net's networks have their head: "
             "use `nnUNetv2_sizepenalty apply`"
         )
     bias = weights[name].double()
-    for target in heads.targets:
-        bias[target.channel] -= float(logit(cuts[target.name].threshold))
+    for label in labels.foreground:
+        bias[label.channel] -= float(logit(cuts[label.name].threshold))
     return {**weights, name: bias.to(weights[name].dtype)}
 
 
-def postprocessing(point: OperatingPoint, heads: Heads, cuts: Mapping[str, Cut]) -> tuple[list, list[dict]] | None:
+def postprocessing(point: OperatingPoint, labels: Labels, cuts: Mapping[str, Cut]) -> tuple[list, list[dict]] | None:
     """nnU-Net's postprocessing.pkl: functions and their arguments; None where nothing is removed.
 
     Raises:
@@ -66,7 +66,7 @@ def postprocessing(point: OperatingPoint, heads: Heads, cuts: Mapping[str, Cut])
     remedy = "choose with --min-voxels 0 or use `nnUNetv2_sizepenalty apply`"
     if point.unit != "voxels":
         raise UserError(f"nnU-Net's postprocessing counts voxels, whatever their size, not mm^3: {remedy}")
-    if heads.overlapping:
+    if labels.overlapping:
         raise UserError(
             "regions that overlap have no stock filter: in a written label map a component of one region is cut "
             f"by the others that are painted over it; {remedy}"
@@ -100,8 +100,8 @@ def bake_folder(
         UserError: it can't be done exactly, or `output` exists.
     """
     point.check_labels(model.dataset_json, model.path)
-    cuts = {fold: point.cuts_of(fold if per_fold else ENSEMBLE, model.heads) for fold in folds}
-    filters = {fold: postprocessing(point, model.heads, cuts[fold]) for fold in folds}
+    cuts = {fold: point.cuts_of(fold if per_fold else ENSEMBLE, model.labels) for fold in folds}
+    filters = {fold: postprocessing(point, model.labels, cuts[fold]) for fold in folds}
     try:
         with atomic_folder(output) as folder:
             for name in _MODEL_FILES:
@@ -136,7 +136,7 @@ def _bake_fold(
         if as_nnunet_trainer:
             check_stock_network(model, checkpoint)
             checkpoint["trainer_name"] = STOCK_TRAINER
-        checkpoint["network_weights"] = shift_head(checkpoint["network_weights"], model.heads, cuts)
+        checkpoint["network_weights"] = shift_head(checkpoint["network_weights"], model.labels, cuts)
         checkpoint[BAKED] = {class_name: cut.threshold for class_name, cut in cuts.items()}
         target.mkdir(exist_ok=True)
         torch.save(checkpoint, target / name)

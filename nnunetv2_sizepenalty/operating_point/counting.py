@@ -18,7 +18,7 @@ from tqdm import tqdm
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.calibration import CalibrationCounts, count_calibration
-from nnunetv2_sizepenalty.nnunet_io.classes import Target
+from nnunetv2_sizepenalty.nnunet_io.classes import Label
 from nnunetv2_sizepenalty.nnunet_io.probabilities import check_probabilities, read_probabilities
 from nnunetv2_sizepenalty.operating_point.candidates import Candidates
 from nnunetv2_sizepenalty.operating_point.counts import CaseCounts, count_candidates
@@ -52,7 +52,7 @@ class Job:
     model: ModelFolder
     fold: str
     case: str
-    targets: tuple[Target, ...]
+    labels: tuple[Label, ...]
     candidates: Candidates
     reference: Path
     origin: Path
@@ -64,7 +64,9 @@ class Job:
         """Everything that the counts depend on: stored counts with another key are not used."""
         files = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in (self.reference, self.origin)]
         how = None if self.prediction is None else asdict(self.prediction)
-        settings = asdict(self.candidates), [asdict(target) for target in self.targets], how
+        names = ("name", "channel", "values", "painted")
+        labels = [{name: getattr(label, name) for name in names} for label in self.labels]
+        settings = asdict(self.candidates), labels, how
         return json.dumps([_COUNTS_VERSION, files, settings])
 
 
@@ -142,13 +144,13 @@ def _count(job: Job, probabilities: Callable[[tuple[int, ...]], np.ndarray]) -> 
     """Counts one case and stores it; `probabilities` is called with the shape that they must have."""
     segmentation, properties = job.model.reader().read_seg(str(job.reference))
     segmentation = segmentation[0]
-    predicted = probabilities((job.model.heads.n_channels, *segmentation.shape))
-    ignore = job.model.heads.ignore_label
+    predicted = probabilities((job.model.labels.n_channels, *segmentation.shape))
+    ignore = job.model.labels.ignore
     valid = None if ignore is None else segmentation != ignore
     spacing = spacing_of(properties)
     arrays: dict[str, np.ndarray] = {}
-    for number, target in enumerate(job.targets):
-        probability, reference = predicted[target.channel], target.mask(segmentation)
+    for number, label in enumerate(job.labels):
+        probability, reference = predicted[label.channel], label.mask(segmentation)
         counted = {
             "candidates": count_candidates(probability, reference, job.candidates, spacing, valid),
             "calibration": count_calibration(probability, reference, spacing, valid),
@@ -173,8 +175,8 @@ def _load(job: Job) -> dict[str, ClassCounts] | None:
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
         return None
     return {
-        target.name: ClassCounts(
+        label.name: ClassCounts(
             CaseCounts(**parts[str(number)]["candidates"]), CalibrationCounts(**parts[str(number)]["calibration"])
         )
-        for number, target in enumerate(job.targets)
+        for number, label in enumerate(job.labels)
     }

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nnunetv2_sizepenalty.lesions import remove_small_components, voxel_volume_mm3
-from nnunetv2_sizepenalty.nnunet_io.classes import Heads
+from nnunetv2_sizepenalty.nnunet_io.classes import Labels
 from nnunetv2_sizepenalty.nnunet_io.thresholds import above, logit
 from nnunetv2_sizepenalty.operating_point.point import Cut
 
 
 def cut_probabilities(
     probabilities: np.ndarray,
-    heads: Heads,
+    labels: Labels,
     cuts: Mapping[str, Cut],
     *,
     spacing_mm: Sequence[float],
@@ -27,7 +27,7 @@ def cut_probabilities(
 
     Args:
         probabilities: (channels, z, y, x), as nnU-Net saves them.
-        cuts: class -> cut, one for each of `heads.targets`.
+        cuts: class -> cut, one for each of `labels.foreground`.
 
     Returns:
         uint8 or uint16, (z, y, x).
@@ -39,22 +39,22 @@ def cut_probabilities(
         voxels = size if unit == "voxels" else size / voxel_volume_mm3(spacing_mm)
         return remove_small_components(mask, voxels, connectivity)
 
-    kind = np.uint8 if max(target.painted for target in heads.targets) < 255 else np.uint16
+    kind = np.uint8 if max(label.painted for label in labels.foreground) < 255 else np.uint16
     painted = np.zeros(probabilities.shape[1:], dtype=kind)
-    best = None if heads.regions or len(heads.targets) == 1 else np.full(painted.shape, -np.inf)
-    for target in heads.targets:
-        probability = probabilities[target.channel]
-        mask = above(probability, cuts[target.name].threshold)
-        if heads.overlapping:
-            mask = filtered(mask, cuts[target.name].min_size)
+    best = None if labels.regions or len(labels.foreground) == 1 else np.full(painted.shape, -np.inf)
+    for label in labels.foreground:
+        probability = probabilities[label.channel]
+        mask = above(probability, cuts[label.name].threshold)
+        if labels.overlapping:
+            mask = filtered(mask, cuts[label.name].min_size)
         if best is not None:
             with np.errstate(divide="ignore"):
-                margin = logit(probability) - logit(cuts[target.name].threshold)
+                margin = logit(probability) - logit(cuts[label.name].threshold)
             mask &= margin > best
             best[mask] = margin[mask]
-        painted[mask] = target.painted
-    if not heads.overlapping:
-        for target in heads.targets:
-            mask = painted == target.painted
-            painted[mask & ~filtered(mask, cuts[target.name].min_size)] = 0
+        painted[mask] = label.painted
+    if not labels.overlapping:
+        for label in labels.foreground:
+            mask = painted == label.painted
+            painted[mask & ~filtered(mask, cuts[label.name].min_size)] = 0
     return painted

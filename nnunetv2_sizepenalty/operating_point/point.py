@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.nnunet_io.classes import Heads
+from nnunetv2_sizepenalty.nnunet_io.classes import Labels
 from nnunetv2_sizepenalty.nnunet_io.thresholds import DEFAULT_THRESHOLD
 from nnunetv2_sizepenalty.operating_point.candidates import NO_FILTER
 from nnunetv2_sizepenalty.operating_point.model_folder import read_json
@@ -43,15 +43,15 @@ class OperatingPoint:
     checkpoint: str = "checkpoint_final.pth"
     source: Path = field(default=Path("operating_point.json"), compare=False)
 
-    def cuts_of(self, fold: str, heads: Heads) -> dict[str, Cut]:
-        """The cut of every class of `heads`, in their order.
+    def cuts_of(self, fold: str, labels: Labels) -> dict[str, Cut]:
+        """The cut of every class of `labels`, in their order.
 
         Raises:
             UserError: the fold isn't in the file.
         """
         if fold not in self.cuts:
             raise UserError(f"{self.source} has no fold {fold}; it has {', '.join(self.cuts)}")
-        return {target.name: self.cuts[fold].get(target.name, Cut()) for target in heads.targets}
+        return {label.name: self.cuts[fold].get(label.name, Cut()) for label in labels.foreground}
 
     def check_labels(self, dataset_json: Mapping[str, Any], where: Path) -> None:
         """Raises UserError where a model's or prediction's labels are others than those it was chosen on."""

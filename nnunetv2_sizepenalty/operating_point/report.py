@@ -34,7 +34,7 @@ def header(
 ) -> dict[str, Any]:
     """Everything but the classes: what was chosen for, among what, and on which data."""
     trainer, plans, configuration = model.identifier
-    order = model.dataset_json.get("regions_class_order") if model.heads.regions else None
+    order = model.dataset_json.get("regions_class_order") if model.labels.regions else None
     return {
         "format": FORMAT,
         "version": __version__,

@@ -59,9 +59,9 @@ def choose_operating_point(
     if prediction is not None:
         checkpoint = prediction.checkpoint
     model.check_same_labels(folds, checkpoint)
-    targets = model.heads.named(classes)
+    labels = model.labels.named(classes)
     jobs = [
-        Job(model, fold, case, targets, candidates, model.reference_file(case), origin, prediction, store)
+        Job(model, fold, case, labels, candidates, model.reference_file(case), origin, prediction, store)
         for fold in folds
         for case, origin in _origins(model, fold, prediction).items()
         for store in [output / COUNTS / f"fold_{fold}" / f"{case}.npz"]
@@ -69,9 +69,9 @@ def choose_operating_point(
     report = header(model, folds, jobs, candidates, objective, prediction, checkpoint)
     _check_writable(output)
     counted = count_jobs(jobs, processes)
-    for target in targets:
-        report["classes"][target.name] = _choose_class(
-            counted[target.name], target.values, candidates, objective, with_cross_fit
+    for label in labels:
+        report["classes"][label.name] = _choose_class(
+            counted[label.name], label.values, candidates, objective, with_cross_fit
         )
     with atomic_file(output / REPORT) as path:
         path.write_text(to_json(report), encoding="utf-8")
