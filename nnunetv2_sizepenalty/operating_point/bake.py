@@ -16,8 +16,9 @@ from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
 from nnunetv2_sizepenalty.nnunet_io.classes import Labels
 from nnunetv2_sizepenalty.nnunet_io.thresholds import logit
+from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
 from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder
-from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, Cut, OperatingPoint
+from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, FILE, OperatingPoint
 from nnunetv2_sizepenalty.operating_point.stock_trainer import STOCK_TRAINER, check_stock_network
 
 _HEAD = re.compile(r"decoder\.seg_layers\.(\d+)\.bias")
@@ -28,7 +29,7 @@ BAKED = "baked_thresholds"
 
 
 def shift_head(weights: Mapping[str, Tensor], labels: Labels, cuts: Mapping[str, Cut]) -> dict[str, Tensor]:
-    """The weights with -logit(threshold) added to the bias of the head that is used at inference.
+    """Returns the weights with -logit(threshold) added to the bias of the head that is used at inference.
 
     That head is the last of `decoder.seg_layers`, where nnU-Net's decoders and ours keep theirs; those before it serve
     deep supervision alone. Averaging over mirrors, tiles and folds and linear resampling keep a constant shift.
@@ -54,8 +55,8 @@ def shift_head(weights: Mapping[str, Tensor], labels: Labels, cuts: Mapping[str,
     return {**weights, name: bias.to(weights[name].dtype)}
 
 
-def postprocessing(point: OperatingPoint, labels: Labels, cuts: Mapping[str, Cut]) -> tuple[list, list[dict]] | None:
-    """nnU-Net's postprocessing.pkl: functions and their arguments; None where nothing is removed.
+def postprocessing(grid: Grid, labels: Labels, cuts: Mapping[str, Cut]) -> tuple[list, list[dict]] | None:
+    """Makes the content of nnU-Net's postprocessing.pkl: functions and arguments; None where nothing is removed.
 
     Raises:
         UserError: `cc3d.dust`, which needs no plugin where it is loaded, can't do what `apply` does.
@@ -64,7 +65,7 @@ def postprocessing(point: OperatingPoint, labels: Labels, cuts: Mapping[str, Cut
     if sizes == {0.0}:
         return None
     remedy = "choose with --min-voxels 0 or use `nnUNetv2_sizepenalty apply`"
-    if point.unit != "voxels":
+    if grid.unit != "voxels":
         raise UserError(f"nnU-Net's postprocessing counts voxels, whatever their size, not mm^3: {remedy}")
     if labels.overlapping:
         raise UserError(
@@ -75,7 +76,7 @@ def postprocessing(point: OperatingPoint, labels: Labels, cuts: Mapping[str, Cut
         raise UserError(
             f"nnU-Net's postprocessing has one smallest size for all classes, not {sorted(sizes)}: {remedy}"
         )
-    return [cc3d.dust], [{"threshold": math.ceil(max(sizes)), "connectivity": point.connectivity}]
+    return [cc3d.dust], [{"threshold": math.ceil(max(sizes)), "connectivity": grid.connectivity}]
 
 
 def bake_folder(
@@ -101,7 +102,7 @@ def bake_folder(
     """
     point.check_labels(model.dataset_json, model.path)
     cuts = {fold: point.cuts_of(fold if per_fold else ENSEMBLE, model.labels) for fold in folds}
-    filters = {fold: postprocessing(point, model.labels, cuts[fold]) for fold in folds}
+    filters = {fold: postprocessing(point.candidates, model.labels, cuts[fold]) for fold in folds}
     try:
         with atomic_folder(output) as folder:
             for name in _MODEL_FILES:
@@ -111,7 +112,7 @@ def bake_folder(
             # nnU-Net exports the postprocessing of the folds that it exports
             for names in [[fold] for fold in folds] if per_fold else [list(folds)]:
                 _write_postprocessing(folder / f"crossval_results_folds_{'_'.join(names)}", filters[names[0]])
-            shutil.copy(point.source, folder / "operating_point.json")
+            shutil.copy(point.path, folder / FILE)
     except FileExistsError:
         raise UserError(f"{output} exists: name a new folder with -o") from None
 
@@ -156,7 +157,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def missing_for_export(folder: Path) -> list[str]:
-    """The files without which nnUNetv2_export_model_to_zip fails, relative to a results folder."""
+    """Names the files without which nnUNetv2_export_model_to_zip fails, relative to a results folder."""
     folds = [fold.name for fold in sorted(folder.glob("fold_*"))]
     needed = [*_MODEL_FILES, *(f"{fold}/{name}" for fold in folds for name in _FOLD_FILES[-2:])]
     return [name for name in needed if not (folder / name).is_file()]

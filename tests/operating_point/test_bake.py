@@ -12,7 +12,7 @@ from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
 from nnunetv2_sizepenalty.nnunet_io.classes import read_labels
 from nnunetv2_sizepenalty.operating_point.bake import postprocessing, shift_head
-from nnunetv2_sizepenalty.operating_point.point import Cut, OperatingPoint
+from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
 
 KWARGS = {
     "input_channels": 1,
@@ -32,10 +32,6 @@ NETWORKS = {
     "ResEnc": lambda n: ResidualEncoderUNet(**KWARGS, num_classes=n, n_blocks_per_stage=1, deep_supervision=True),
     "ours": lambda n: AttentionASPPUNet(**KWARGS, num_classes=n, n_conv_per_stage=1, deep_supervision=True),
 }
-
-
-def point(unit="voxels") -> OperatingPoint:
-    return OperatingPoint({}, unit, 18, {})
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -81,10 +77,10 @@ def test_the_highest_of_eleven_heads_is_taken_by_number():
 
 
 def test_one_smallest_size_becomes_stock_postprocessing():
-    functions, arguments = postprocessing(point(), read_labels(REGIONS), {"core": Cut(0.3, 5), "rim": Cut(0.6, 5)})
+    functions, arguments = postprocessing(Grid(), read_labels(REGIONS), {"core": Cut(0.3, 5), "rim": Cut(0.6, 5)})
     assert [f"{f.__module__}.{f.__name__}" for f in functions] == ["cc3d.dust"]
     assert arguments == [{"threshold": 5, "connectivity": 18}]
-    assert postprocessing(point(), read_labels(NESTED), {"whole": Cut(0.3), "core": Cut(0.6)}) is None
+    assert postprocessing(Grid(), read_labels(NESTED), {"whole": Cut(0.3), "core": Cut(0.6)}) is None
 
 
 @pytest.mark.parametrize(
@@ -99,7 +95,7 @@ def test_one_smallest_size_becomes_stock_postprocessing():
 )
 def test_filters_that_stock_postprocessing_cannot_do_are_refused(dataset, cuts, unit, reason):
     with pytest.raises(UserError, match=reason):
-        postprocessing(point(unit), read_labels(dataset), cuts)
+        postprocessing(Grid(unit=unit), read_labels(dataset), cuts)
 
 
 def test_checkpoints_hold_what_nnunet_logs_and_run_nothing(tmp_path):

@@ -8,8 +8,8 @@ from scipy.ndimage import gaussian_filter
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.classes import read_labels
-from nnunetv2_sizepenalty.operating_point.cut import cut_probabilities
-from nnunetv2_sizepenalty.operating_point.point import Cut
+from nnunetv2_sizepenalty.operating_point.apply import cut_probabilities
+from nnunetv2_sizepenalty.operating_point.grid import Cut
 
 THREE = {"labels": {"background": 0, "b": 2, "a": 1}}
 SPACING_MM = (3.0, 1.0, 1.0)
