@@ -10,8 +10,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.lesions import Spacing, size_unit
-from nnunetv2_sizepenalty.nnunet_io.spacing import spacing_of
+from nnunetv2_sizepenalty.lesions import SizeUnit, Spacing, size_unit
+from nnunetv2_sizepenalty.nnunet_io.spacing import reader_unit, spacing_of
 
 SITK_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".gipl.gz", ".gipl")
 NNUNET_ENDINGS = (".png", ".bmp", ".tif", ".tiff")
@@ -58,6 +58,11 @@ class MaskReader:
     """Reads masks; `nnunet_class` is nnU-Net's reader class, or None for SimpleITK's formats."""
 
     nnunet_class: type | None = None
+
+    @property
+    def unit(self) -> SizeUnit:
+        """What sizes in these files are given in."""
+        return reader_unit(self.nnunet_class)
 
     def read(self, path: Path) -> tuple[np.ndarray, Grid]:
         """Integer labels (z, y, x), or (y, x) where there is a single slice, and their grid.

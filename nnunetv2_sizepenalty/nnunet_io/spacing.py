@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnunetv2_sizepenalty.lesions import ML, PX, Spacing, size_unit, voxels_from_ml
+from nnunetv2_sizepenalty.lesions import ML, PX, SizeUnit, Spacing, size_unit, voxels_from_ml
 
 if TYPE_CHECKING:
     from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 # What nnU-Net's reader of images without a spacing (PNG, BMP, 2D TIFF) gives the axis that a 2D image hasn't, beside a
 # spacing of 1; SimpleITK's reader gives that axis 999 times the image's larger spacing.
 FILLER = 999.0
+WITHOUT_SPACING = ("NaturalImage2DIO",)
+
+
+def reader_unit(reader: type | None) -> SizeUnit:
+    """What sizes are given in where nnU-Net's reader class reads the files; None stands for SimpleITK's formats."""
+    return PX if reader is not None and reader.__name__ in WITHOUT_SPACING else ML
 
 
 def spacing_of(properties: Mapping[str, Any]) -> Spacing:
@@ -31,7 +37,8 @@ def spacing_of(properties: Mapping[str, Any]) -> Spacing:
         matrix[:n, :n] = np.reshape(stuff["direction"], (n, n)) * stuff["spacing"]
     elif "nibabel_stuff" in properties:
         matrix = np.asarray(properties["nibabel_stuff"]["original_affine"])[:3, :3]
-    return _of_steps(properties["spacing"], matrix)
+    spacing = _of_steps(properties["spacing"])
+    return spacing if matrix is None else Spacing(spacing, matrix=matrix)  # a file with a place has a spacing
 
 
 def voxel_mm(plans: PlansManager, configuration: ConfigurationManager) -> Spacing:
@@ -45,10 +52,10 @@ def voxel_mm(plans: PlansManager, configuration: ConfigurationManager) -> Spacin
     return _of_steps(spacing)
 
 
-def _of_steps(steps: Sequence[float], matrix: np.ndarray | None = None) -> Spacing:
+def _of_steps(steps: Sequence[float]) -> Spacing:
     z, *in_plane = map(float, steps)
     missing = z == FILLER or z >= FILLER * max(in_plane)
-    return Spacing((1.0 if missing else z, *in_plane), matrix=matrix, unit=PX if z == FILLER else ML)
+    return Spacing((1.0 if missing else z, *in_plane), unit=PX if z == FILLER else ML)
 
 
 def planned_voxels(ml: float, plans: PlansManager, configuration: ConfigurationManager) -> float:
