@@ -50,12 +50,12 @@ def split(evidence: Evidence, place: Place) -> None:
     from nnunetv2_sizepenalty.nnunet_io.dataset import find_dataset
     from nnunetv2_sizepenalty.nnunet_io.folds import write_folds
     from nnunetv2_sizepenalty.splitting import splits
-    from nnunetv2_sizepenalty.splitting.case_volumes import case_volumes_ml
+    from nnunetv2_sizepenalty.splitting.case_volumes import case_sizes
 
     dataset = find_dataset(evidence.dataset)
     groups = splits.default_groups(list(dataset.labels))
     test = evidence.test_cases(list(dataset.labels))
-    volumes = case_volumes_ml(dataset, [case for case in dataset.labels if case not in set(test)])
+    volumes, _ = case_sizes(dataset, [case for case in dataset.labels if case not in set(test)])
     folds = splits.stratified_folds(volumes, groups, test=test)
     splits.check_folds(folds, groups)
     write_folds(dataset.folder, folds)

@@ -12,7 +12,7 @@ from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from
 from nnunetv2_sizepenalty.audit.case import COLUMNS, AuditedCase, Work, audit_case
 from nnunetv2_sizepenalty.audit.raw_case import CasePaths
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.lesions import SizeBins
+from nnunetv2_sizepenalty.lesions import PX, SizeBins
 from nnunetv2_sizepenalty.nnunet_io.classes import read_labels
 from nnunetv2_sizepenalty.nnunet_io.dataset import Dataset, image_files
 from nnunetv2_sizepenalty.nnunet_io.folds import Fold, nnunet_folds, read_folds
@@ -21,7 +21,7 @@ from nnunetv2_sizepenalty.parallel import map_cases
 from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions
 
 MOST_TRIED = 5
-ML_EDGES, PIXEL_EDGES = (0.1, 1.0, 5.0), (10.0, 100.0, 1000.0)
+ML_EDGES = (0.1, 1.0, 5.0)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def audit_cases(dataset: Dataset, plan: Plan | None, *, processes: int = 1) -> A
     items = [(path, found.get(path.case)) for path in paths]
     cases = map_cases(work, items, processes=processes, description="Audit")
     flat = all(case.flat for case in cases if case.raw.label is not None)
-    bins = SizeBins(PIXEL_EDGES, unit="px") if flat else SizeBins(ML_EDGES)
+    bins = SizeBins(PX.edges, PX) if flat else SizeBins(ML_EDGES)
     lesions = pd.concat([case.lesions for case in cases], ignore_index=True)
     lesions = lesions.astype(dict.fromkeys(COLUMNS[2:], float))  # a case without a lesion has no types
     lesions = lesions.assign(bin=bins.index(lesions["size"].to_numpy()))

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 
 from nnunetv2_sizepenalty.audit.dataset import AuditedDataset
 from nnunetv2_sizepenalty.audit.findings import ERROR, SEVERITIES, WARNING, Finding
+from nnunetv2_sizepenalty.lesions import PX, size_unit
 from nnunetv2_sizepenalty.nnunet_io.file_names import SPLITS
+from nnunetv2_sizepenalty.nnunet_io.plan import Plan
+from nnunetv2_sizepenalty.nnunet_io.spacing import voxel_mm
 from nnunetv2_sizepenalty.pages.numbers import plural
 
 
@@ -23,13 +26,19 @@ def about(audit: AuditedDataset) -> str:
     """The data set and the plan in a line."""
     parts = [plural(len(audit.cases), "case"), plural(len(audit.lesions), "lesion")]
     if audit.plan is not None:
-        patch, spacing = audit.plan.patch_size, audit.plan.settings.spacing
+        patch = audit.plan.patch_size
         parts += [
             f"{audit.plan.name} {audit.plan.configuration}",
             f"patch {'x'.join(map(str, patch))}",
-            f"spacing {' x '.join(f'{value:.3g}' for value in spacing)} mm",
+            f"spacing {planned_spacing(audit.plan)}",
         ]
     return ", ".join(parts)
+
+
+def planned_spacing(plan: Plan) -> str:
+    """The plan's spacing with its unit, which is the image's pixel where that has no spacing."""
+    unit = "px" if size_unit(voxel_mm(plan.manager, plan.settings)) == PX else "mm"
+    return f"{' x '.join(f'{value:.3g}' for value in plan.settings.spacing)} {unit}"
 
 
 def folds(audit: AuditedDataset) -> tuple[str, str]:

@@ -6,14 +6,18 @@ from functools import partial
 import numpy as np
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.lesions import voxels_to_ml
+from nnunetv2_sizepenalty.lesions import ML, SizeUnit, Spacing, size_of, size_unit
 from nnunetv2_sizepenalty.nnunet_io.classes import read_labels
 from nnunetv2_sizepenalty.nnunet_io.dataset import Dataset
+from nnunetv2_sizepenalty.nnunet_io.spacing import spacing_of
 from nnunetv2_sizepenalty.parallel import map_cases
 
 
-def case_volumes_ml(dataset: Dataset, cases: Sequence[str], *, processes: int = 1) -> dict[str, float]:
-    """Case -> mL of foreground of any label, read with nnU-Net's reader for this dataset.
+def case_sizes(dataset: Dataset, cases: Sequence[str], *, processes: int = 1) -> tuple[dict[str, float], SizeUnit]:
+    """Measures the foreground of any label, read with nnU-Net's reader for this dataset.
+
+    Returns:
+        Case -> its size, and the unit of the sizes: mL, or pixels where the files have no spacing.
 
     Raises:
         UserError: a label file is missing.
@@ -24,16 +28,17 @@ def case_volumes_ml(dataset: Dataset, cases: Sequence[str], *, processes: int = 
     if missing:
         raise UserError(f"case {missing}: {dataset.labels[missing]} does not exist")
     if not cases:
-        return {}
+        return {}, ML
     reader = determine_reader_writer_from_dataset_json(
         dataset.settings, str(dataset.labels[cases[0]]), allow_nonmatching_filename=True, verbose=False
     )
-    work = partial(_volume_ml, reader=reader, ignore_label=read_labels(dataset.settings).ignore)
+    work = partial(_count, reader=reader, ignore_label=read_labels(dataset.settings).ignore)
     paths = [str(dataset.labels[case]) for case in cases]
-    volumes = map_cases(work, paths, processes=processes, description="Lesion volumes")
-    return dict(zip(cases, volumes, strict=True))
+    counted = map_cases(work, paths, processes=processes, description="Lesion volumes")
+    sizes = {case: size_of(voxels, spacing) for case, (voxels, spacing) in zip(cases, counted, strict=True)}
+    return sizes, size_unit(counted[0][1])
 
 
-def _volume_ml(path: str, reader: type, ignore_label: int | None) -> float:
+def _count(path: str, reader: type, ignore_label: int | None) -> tuple[int, Spacing]:
     labels, properties = reader().read_seg(path)
-    return voxels_to_ml(int(np.count_nonzero((labels > 0) & (labels != ignore_label))), properties["spacing"])
+    return int(np.count_nonzero((labels > 0) & (labels != ignore_label))), spacing_of(properties)

@@ -97,7 +97,7 @@ def test_fundus_photographs(dataset):
     taken = dataset("Dataset054_IDRiD", ending=".png", spacing_mm=(1, 1), patch_size=(768, 1152))
     audit, findings, short = found(taken)
     assert list(audit.classes) == ["microaneurysm", "haemorrhage", "hard exudate", "soft exudate"]
-    assert audit.bins.unit == "px"
+    assert audit.bins.unit.name == "px"
     assert {severity for severity, _, _ in short} == {NOTE}
     assert [place.split(":")[0] for place in findings[0].where] == ["microaneurysm", "haemorrhage"]
     assert findings[0].command.endswith("nnUNetTrainerDTS_lesionuniform")
