@@ -100,6 +100,6 @@ def advice(ablation: Ablation, time_limit: bool) -> list[str]:
 
 
 def _resumes(trainer: str) -> bool:
-    from nnunetv2_sizepenalty.trainers.checkpoints import ResumableCheckpoints
+    from nnunetv2_sizepenalty.trainers.base import SizePenaltyTrainer
 
-    return issubclass(_find_trainer(trainer), ResumableCheckpoints)
+    return issubclass(_find_trainer(trainer), SizePenaltyTrainer)
