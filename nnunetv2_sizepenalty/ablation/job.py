@@ -30,6 +30,7 @@ from nnunetv2_sizepenalty.ablation.state import (
     record_failure,
 )
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.folders import RESULTS
 from nnunetv2_sizepenalty.nnunet_io.fold_folder import resumable_checkpoint, set_aside_unreadable
 
 _TOLD_TO_END = (-signal.SIGTERM, 128 + signal.SIGTERM)
@@ -124,7 +125,7 @@ class RunJob:
         mark_done(run, stage, key)
 
     def _run(self, command: tuple[str, ...], run: Run, log: TextIO, lock: int) -> None:
-        self._child = start(command, log, {"nnUNet_results": str(run.nnunet_results)}, [lock])
+        self._child = start(command, log, {RESULTS: str(run.nnunet_results)}, [lock])
         while not ended(self._child):
             sleep(0.2)
         code, self._child = self._child.returncode, None

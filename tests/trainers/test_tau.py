@@ -13,8 +13,8 @@ from preprocessed_masks import blobs, preprocess_masks
 
 from nnunetv2_sizepenalty.lesions import label_components
 from nnunetv2_sizepenalty.nnunet_io.classes import labels_of
+from nnunetv2_sizepenalty.sampling.choose_tau import median_tau, volumes_in_patches
 from nnunetv2_sizepenalty.sampling.lesion_locations import FOLDER
-from nnunetv2_sizepenalty.sampling.tau import median_tau, patch_volumes
 from nnunetv2_sizepenalty.trainers.lesion_sampling import LesionUniformDataset
 
 pytestmark = [
@@ -55,7 +55,7 @@ def test_tau_is_the_median_of_the_recipes_patches(data, recipe, modifier):
     dataset, _ = trainer.get_tr_and_val_datasets()
     assert isinstance(dataset, LesionUniformDataset) == ("lesion" in modifier)
     kinds = trainer.patch_kinds(trainer.configuration_manager)
-    expected = patch_volumes(dataset, kinds, trainer.label_manager, trainer.configuration_manager.batch_size)
+    expected = volumes_in_patches(dataset, kinds, trainer.label_manager, trainer.configuration_manager.batch_size)
     assert tau == median_tau(expected)
     assert trainer.loss.size_term.tau == trainer.settings["tau_voxels"] == tau
 

@@ -21,7 +21,7 @@ _FEWEST_PATCHES = 2000
 
 
 @dataclass(frozen=True)
-class Volumes:
+class VolumeSample:
     """V_g as S meets it, in voxels of the plan.
 
     Attributes:
@@ -39,9 +39,9 @@ class Volumes:
         return float(np.percentile(self.voxels, percent)) if len(self.voxels) else math.nan
 
 
-def patch_volumes(
+def volumes_in_patches(
     dataset: nnUNetBaseDataset, kinds: Sequence[PatchKind], label_manager: LabelManager, batch_size: int
-) -> Volumes:
+) -> VolumeSample:
     """V_g of every pair of training patch and foreground class that holds a lesion; the same at every call.
 
     Args:
@@ -49,12 +49,12 @@ def patch_volumes(
     """
     per_case = max(PATCHES_PER_CASE, math.ceil(_FEWEST_PATCHES / len(dataset.identifiers)))
     voxels = draw_patch_volumes(dataset, kinds, label_manager, batch_size, per_case=per_case).voxels
-    return Volumes("training patches with a lesion", voxels[voxels > 0], voxels.size)
+    return VolumeSample("training patches with a lesion", voxels[voxels > 0], voxels.size)
 
 
-def lesion_volumes(lesions: Iterable[CaseLesions]) -> Volumes:
+def volumes_of_lesions(lesions: Iterable[CaseLesions]) -> VolumeSample:
     """The volume of every lesion of some cases."""
-    return Volumes("lesions", np.concatenate([np.empty(0, int), *(case.voxels for case in lesions)]))
+    return VolumeSample("lesions", np.concatenate([np.empty(0, int), *(case.voxels for case in lesions)]))
 
 
 def weights(voxels: Sequence[float] | np.ndarray, tau: float) -> np.ndarray:
@@ -62,7 +62,7 @@ def weights(voxels: Sequence[float] | np.ndarray, tau: float) -> np.ndarray:
     return size_weight(torch.as_tensor(np.asarray(voxels, dtype=float)), tau).numpy()
 
 
-def median_tau(volumes: Volumes) -> float:
+def median_tau(volumes: VolumeSample) -> float:
     """The median volume in whole voxels: half of what S sees gets a weight above 0.37, half below.
 
     Raises:
