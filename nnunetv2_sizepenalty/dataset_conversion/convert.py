@@ -53,7 +53,7 @@ class Converted:
 
 
 def make_images(adc: sitk.Image, dwi: sitk.Image, channels: Channels) -> list[sitk.Image]:
-    """The input channels of one case, all on the grid of `adc` (or on its resampled grid).
+    """Makes the input channels of one case, all on the grid of `adc` (or on its resampled grid).
 
     Raises:
         ValueError: a volume that cannot be scaled.

@@ -17,7 +17,7 @@ _NUMPY = [_scalar, (_scalar, "numpy.core.multiarray.scalar"), (_scalar, "numpy._
 
 
 def load_checkpoint(path: Path, *, mmap: bool = False) -> dict[str, Any]:
-    """A checkpoint on the CPU; with `mmap` the weights stay in the file until they are used.
+    """Reads a checkpoint onto the CPU; with `mmap` the weights stay in the file until they are used.
 
     Raises:
         UserError: the file is missing, truncated, or holds more than numbers, texts and tensors.

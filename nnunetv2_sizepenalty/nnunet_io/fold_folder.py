@@ -16,28 +16,28 @@ _TAIL = 20_000
 
 
 def fold_name(fold: str | int) -> str:
-    """What nnU-Net calls a fold's folder; the fold is a number or "all"."""
+    """Names a fold's folder; the fold is a number or "all"."""
     return f"{_PREFIX}{fold}"
 
 
 def folds_in(model_folder: Path) -> tuple[str, ...]:
-    """The folds that were begun, "all" last."""
+    """Lists the folds that were begun, "all" last."""
     folds = [path.name.removeprefix(_PREFIX) for path in model_folder.glob(f"{_PREFIX}*") if path.is_dir()]
     return tuple(sorted(folds, key=lambda fold: (not fold.isdigit(), int(fold) if fold.isdigit() else 0, fold)))
 
 
 def saved_probabilities(fold_folder: Path, case: str) -> Path:
-    """Where the final validation writes a case's probabilities (with --npz)."""
+    """Names the file of a case's probabilities, which the final validation writes with --npz."""
     return fold_folder / VALIDATION / f"{case}.npz"
 
 
 def validation_summary(fold_folder: Path) -> Path:
-    """What the final validation writes last: nnU-Net's own scores."""
+    """Names the file that the final validation writes last, with nnU-Net's own scores."""
     return fold_folder / VALIDATION / SUMMARY
 
 
 def validated_cases(fold_folder: Path, file_ending: str) -> list[str]:
-    """The cases that the final validation wrote down, which holds where no split tells them.
+    """Reads which cases the final validation had, for folds of which no split tells.
 
     Those are fold "all" and a fold beyond `splits_final.json`, for which nnU-Net draws a random split.
     """
@@ -46,12 +46,12 @@ def validated_cases(fold_folder: Path, file_ending: str) -> list[str]:
 
 
 def existing_checkpoint(fold_folder: Path) -> Path | None:
-    """The checkpoint that knows most epochs; None where there is none."""
+    """Finds the checkpoint that knows most epochs; None where there is none."""
     return next((fold_folder / name for name in CHECKPOINTS if (fold_folder / name).is_file()), None)
 
 
 def resumable_checkpoint(fold_folder: Path) -> str | None:
-    """The checkpoint that nnUNetv2_train --c would take; None where the training has to start anew."""
+    """Finds the checkpoint that nnUNetv2_train --c would take; None where the training has to start anew."""
     return next((name for name in CHECKPOINTS if unreadable(fold_folder / name) is None), None)
 
 
@@ -67,12 +67,12 @@ def set_aside_unreadable(fold_folder: Path) -> list[str]:
 
 
 def finished(fold_folder: Path) -> bool:
-    """Whether the training reached its last epoch."""
+    """Tells whether the training reached its last epoch."""
     return unreadable(fold_folder / FINAL) is None
 
 
 def validated(fold_folder: Path, cases: Sequence[str]) -> bool:
-    """Whether nnU-Net's final validation is complete, with probabilities, and of this very checkpoint."""
+    """Tells whether nnU-Net's final validation is complete, with probabilities, and of this very checkpoint."""
     summary = validation_summary(fold_folder)
     try:
         written, checkpoint = (path.stat().st_mtime_ns for path in (summary, fold_folder / FINAL))
@@ -92,7 +92,7 @@ def _whole(fold_folder: Path, cases: tuple[str, ...], mtime_ns: int) -> bool:
 
 
 def progress(fold_folder: Path) -> str:
-    """The last epoch and its pseudo Dice from nnU-Net's training log, in a few words; empty without a log."""
+    """Reads the last epoch and its pseudo Dice from nnU-Net's training log, in a few words; empty without a log."""
     logs = sorted(fold_folder.glob("training_log_*.txt"), key=lambda path: path.stat().st_mtime)
     if not logs:
         return ""

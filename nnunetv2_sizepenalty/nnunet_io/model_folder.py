@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def model_name(trainer: str, plans: str, configuration: str) -> str:
-    """What nnU-Net calls a results folder."""
+    """Names a results folder as nnU-Net does."""
     return f"{trainer}__{plans}__{configuration}"
 
 
@@ -106,12 +106,12 @@ class ModelFolder:
         return self.manager.image_reader_writer_class()
 
     def previous_stage(self, previous: str) -> Path:
-        """Where a cascade's first model, of the configuration `previous` and beside this one, keeps its predictions."""
+        """Finds the predictions of a cascade's first model, of the configuration `previous` and beside this one."""
         trainer, plans, configuration = self.identifier
         return self.path.parent / model_name(trainer, plans, previous) / "predicted_next_stage" / configuration
 
     def folds(self) -> tuple[str, ...]:
-        """The folds that were begun, "all" last."""
+        """Lists the folds that were begun, "all" last."""
         return folds_in(self.path)
 
     def fold_folder(self, fold: str) -> Path:
@@ -121,7 +121,7 @@ class ModelFolder:
         return folder
 
     def validation_cases(self, fold: str) -> tuple[str, ...]:
-        """The cases that nnU-Net validates the fold on: its split's, else those that its validation wrote down.
+        """Lists the cases that nnU-Net validates the fold on: its split's, else those that its validation wrote down.
 
         Raises:
             UserError: neither is there, or it names no case.
@@ -139,7 +139,7 @@ class ModelFolder:
         return tuple(sorted(cases))
 
     def reference_file(self, case: str) -> Path:
-        """The reference label map of a case.
+        """Finds the reference label map of a case.
 
         Raises:
             UserError: it isn't in `references`, nor in nnU-Net's preprocessed or raw folder where that is None.
@@ -183,6 +183,6 @@ class ModelFolder:
 
 
 def missing_for_export(folder: Path) -> list[str]:
-    """The files without which nnUNetv2_export_model_to_zip fails, relative to a results folder."""
+    """Lists the files without which nnUNetv2_export_model_to_zip fails, relative to a results folder."""
     needed = [*MODEL_FILES, *(f"{fold_name(fold)}/{name}" for fold in folds_in(folder) for name in FOLD_FILES[-2:])]
     return [name for name in needed if not (folder / name).is_file()]

@@ -59,7 +59,7 @@ class Plan:
         return self.path.parent / self.settings.data_identifier
 
     def has(self, case: str) -> bool:
-        """Whether the case is preprocessed."""
+        """Tells whether the case is preprocessed."""
         return (self.folder / f"{case}.pkl").is_file()
 
     def label_manager(self, settings: dict[str, Any]) -> "LabelManager":
@@ -76,12 +76,12 @@ def _managers(path: Path, configuration: str) -> tuple["PlansManager", "Configur
 
 
 def plans_file(folder: Path, name: str = NNUNET_PLANS) -> Path:
-    """The plans of a name in a dataset's preprocessed folder; nnU-Net's own without one."""
+    """Names the plans file in a dataset's preprocessed folder; nnU-Net's own without a name."""
     return folder / f"{name}.json"
 
 
 def find_plan(dataset: Dataset, name: str | None, configuration: str | None) -> Plan | None:
-    """The plan that is asked for; without a name nnU-Net's own or the only one there is, None where there is none.
+    """Finds a plan; without a name nnU-Net's own or the only one there is, None where there is none.
 
     Without a configuration 3d_fullres, or 2d where that is not planned.
 
@@ -129,5 +129,5 @@ def _plan_command(dataset: Dataset) -> str:
 
 
 def preprocess_command(plan: Plan, dataset: str | int) -> str:
-    """What preprocesses a dataset's cases for a plan."""
+    """Writes the command that preprocesses a dataset's cases for a plan."""
     return f"nnUNetv2_preprocess -d {dataset} -plans_name {plan.name} -c {plan.configuration}"

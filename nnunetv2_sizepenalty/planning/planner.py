@@ -194,7 +194,7 @@ class SizePenaltyPlanner(ExperimentPlanner):
 
 
 def plan_memory(topology: Topology, n_channels: int, n_heads: int, *, mixed_precision: bool = True) -> StepMemory:
-    """The estimate for a patch and its network, without deep supervision."""
+    """Estimates the memory of a patch and its network, without deep supervision."""
     reference = replace(topology, patch_size=tuple(16 * n for n in topology.divisor))
     memory = _simulated(reference, n_channels, n_heads, mixed_precision)
     return memory.scaled(math.prod(topology.patch_size) / math.prod(reference.patch_size))

@@ -11,9 +11,7 @@ from nnunetv2_sizepenalty.planning.topology import PRESETS
 
 
 def check_request(configuration: str, request: Request) -> None:
-    """Raises:
-    UserError: sizes that no plan can have, or that do not go together.
-    """
+    """Refuses, with a UserError, sizes that no plan can have or that do not go together."""
     n_axes = 2 if configuration == "2d" else 3
     if request.preset is not None and request.preset not in PRESETS:
         raise UserError(f"--preset {request.preset}: there are {', '.join(PRESETS)} and auto")

@@ -53,17 +53,17 @@ def volumes_in_patches(
 
 
 def volumes_of_lesions(lesions: Iterable[CaseLesions]) -> VolumeSample:
-    """The volume of every lesion of some cases."""
+    """Collects the volume of every lesion of some cases."""
     return VolumeSample("lesions", np.concatenate([np.empty(0, int), *(case.voxels for case in lesions)]))
 
 
 def weights(voxels: Sequence[float] | np.ndarray, tau: float) -> np.ndarray:
-    """The weight of S at these volumes, by the loss's own formula."""
+    """Computes the weight of S at these volumes, by the loss's own formula."""
     return size_weight(torch.as_tensor(np.asarray(voxels, dtype=float)), tau).numpy()
 
 
 def median_tau(volumes: VolumeSample) -> float:
-    """The median volume in whole voxels: half of what S sees gets a weight above 0.37, half below.
+    """Takes the median volume in whole voxels: half of what S sees gets a weight above 0.37, half below.
 
     Raises:
         UserError: there is none.
@@ -74,12 +74,12 @@ def median_tau(volumes: VolumeSample) -> float:
 
 
 def gated_tau(voxels: float) -> float:
-    """The tau in whole voxels under which a lesion of that size has the weight `GATE_WEIGHT`."""
+    """Computes the tau in whole voxels under which a lesion of that size has the weight `GATE_WEIGHT`."""
     return _whole(voxels / math.log(1 / GATE_WEIGHT))
 
 
 def modifier(tau: float) -> str:
-    """How a trainer's name says a tau of whole voxels."""
+    """Writes a tau of whole voxels as a trainer's name has it."""
     return f"_tau{tau:.0f}"
 
 
