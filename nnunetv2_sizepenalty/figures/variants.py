@@ -68,7 +68,9 @@ def _log_ratio(axes: Axes) -> None:
 def _gates(axes: Axes) -> None:
     limit = 1000.0
     volume = _volumes(1, 4)
-    axes.plot(volume / limit, size_weight(volume, TAU), color=THESIS, ls=":", label=r"$\exp(-V_g / 600)$ beside it")
+    axes.plot(
+        volume / limit, size_weight(volume, TAU), color=THESIS, ls=":", label=rf"$\exp(-V_g / {TAU:g})$ beside it"
+    )
     smooth, hard = (gate_factor(Gate(limit, hard=hard), volume, volume) for hard in (False, True))
     axes.plot(volume / limit, smooth, color=VARIANT, label="with _gate5ml, _gatePred5ml")
     axes.plot(volume / limit, hard, color=OTHER, label="with _hardgate5ml")

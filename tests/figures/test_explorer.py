@@ -240,7 +240,9 @@ def test_curves_and_map_are_the_losses(page, variant):
         assert len(rows) == 401
         predicted = torch.tensor([row["p"] for row in rows], dtype=torch.float64)
         reference = torch.full_like(predicted, state["v_g"])
-        wanted = term(predicted, reference) if column == "penalty" else slope_of(term, predicted, reference)
+        wanted = (
+            size_penalty(term, predicted, reference) if column == "penalty" else slope_of(term, predicted, reference)
+        )
         torch.testing.assert_close(torch.tensor([row[column] for row in rows], dtype=torch.float64), wanted)
         dead = wanted == term.cap if column == "penalty" else (wanted == 0) & (predicted != reference)
         if not state["soft_cap"]:
@@ -249,9 +251,9 @@ def test_curves_and_map_are_the_losses(page, variant):
     predicted, reference, penalty = (
         torch.tensor([row[name] for row in rows], dtype=torch.float64) for name in ("predicted", "reference", "penalty")
     )
-    torch.testing.assert_close(penalty, term(predicted, reference))
-    closed = torch.zeros_like(penalty) if term.gate is None else term.gate(predicted, reference) == 0
-    silent = (term.saturated(predicted, reference) | closed.bool()) & (not state["soft_cap"])
+    torch.testing.assert_close(penalty, size_penalty(term, predicted, reference))
+    closed = torch.zeros_like(penalty) if term.gate is None else gate_factor(term.gate, predicted, reference) == 0
+    silent = (is_saturated(term, predicted, reference) | closed.bool()) & (not state["soft_cap"])
     assert silent.tolist() == [row["silent"] for row in rows]
 
 
