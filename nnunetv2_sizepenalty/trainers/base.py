@@ -124,11 +124,10 @@ class SizePenaltyTrainer(nnUNetTrainer):
     @property
     def best_epoch(self) -> int | None:
         """The epoch of `checkpoint_best.pth`."""
-        return best_epoch(self._logged["ema_fg_dice"])
+        return best_epoch(self.logged()["ema_fg_dice"])
 
-    @property
-    def _logged(self) -> dict[str, list]:
-        """nnU-Net's log: key -> a value an epoch."""
+    def logged(self) -> dict[str, list]:
+        """Returns nnU-Net's log: key -> a value an epoch."""
         return self.logger.local_logger.my_fantastic_logging
 
     def _weights(self) -> dict[str, float] | None:
@@ -150,7 +149,7 @@ class SizePenaltyTrainer(nnUNetTrainer):
             per_lesion=self.size_term.per_lesion,
         )
         self.training_log = TrainingLog(self.measures, self.loss)
-        self.training_log.register(self._logged, self.current_epoch)
+        self.training_log.register(self.logged(), self.current_epoch)
 
     def _build_loss(self) -> torch.nn.Module:
         loss = build_loss(
@@ -177,8 +176,8 @@ class SizePenaltyTrainer(nnUNetTrainer):
             self.progress.restore(saved)
             self.loss.load_state_dict(saved.get("loss", {}))
             self.entropy = saved.get("entropy", self.entropy)
-            trim_log(self._logged, self.current_epoch)
-        self.training_log.register(self._logged, self.current_epoch)
+            trim_log(self.logged(), self.current_epoch)
+        self.training_log.register(self.logged(), self.current_epoch)
 
     def use_tau(self, tau: float) -> None:
         """Sets tau of S, in voxels."""
@@ -265,10 +264,10 @@ class SizePenaltyTrainer(nnUNetTrainer):
 
     def _save_debug_information(self) -> None:
         # nnU-Net writes the attributes that it finds
-        size = {**size_values(type(self).size_term, self.size_term), "first_iteration": self.progress.iteration}
-        if "S" in self.combination:
-            size["size_settings"] = size_settings(type(self).size_term, self.size_term)
-        with attributes_set(self, **size):
+        size = (type(self).size_term, self.size_term)
+        with attributes_set(
+            self, **size_values(*size), size_settings=size_settings(*size), first_iteration=self.progress.iteration
+        ):
             super()._save_debug_information()
 
     def on_train_epoch_start(self) -> None:
@@ -342,7 +341,7 @@ class SizePenaltyTrainer(nnUNetTrainer):
         lines = self.training_log.log_epoch(self.logger, self.current_epoch, self.progress.outputs, val_outputs)
         rate = self.optimizer.param_groups[0]["lr"]
         self.print_to_log_file("\n".join([*lines, f"Learning rate at the epoch's end: {rate:.3g}"]))
-        if keep_moving_average(self._logged["ema_fg_dice"]):
+        if keep_moving_average(self.logged()["ema_fg_dice"]):
             self.print_to_log_file("No validation patch held or predicted foreground: the moving average is kept.")
         if all_predicted_empty(val_outputs):
             advice = " If this stays, S may be what empties them: see docs/variants.md, or train without it."
@@ -354,7 +353,7 @@ class SizePenaltyTrainer(nnUNetTrainer):
         self.progress.end()
         super().on_epoch_end()
         if self.local_rank == 0:
-            self.training_log.draw(self._logged, self.output_folder)
+            self.training_log.draw(self.logged(), self.output_folder)
 
     def save_checkpoint(self, filename: str) -> None:
         if self.local_rank != 0 or self.disable_checkpointing:

@@ -40,5 +40,5 @@ def make(tiny_dataset, monkeypatch, tmp_path):
 
     yield make_trainer
     torch.set_num_threads(threads)
-    for trainer in made:
+    for trainer in reversed(made):
         trainer.job_signals.release()

@@ -36,9 +36,13 @@ def test_the_end_comes_before_a_mere_save(signals, order):
     assert signals.agreed() == signal.SIGTERM
 
 
-def test_released_signals_are_their_owners_again(signals):
-    signals.release()
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+def test_released_signals_are_their_owners_again():
+    before = signal.getsignal(signal.SIGTERM)
+    caught = JobSignals(torch.device("cpu"))
+    caught.catch()
+    assert signal.getsignal(signal.SIGTERM) is not before
+    caught.release()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def read(*paths):
