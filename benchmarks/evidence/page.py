@@ -44,7 +44,7 @@ def write_page(evidence: Evidence, place: Place, size: Size, matrix_file: Path, 
     if models:
         floors = _floors(ablation, evidence.views)
         for label in table["label"].dropna().unique():
-            lines += _label(read_label(label, models, table, place.out), floors[label], evidence.pixels)
+            lines += _label(read_label(label, models, table, place.out), floors[label])
         write_numbers((run for runs in models.values() for run in runs), path.with_suffix(".csv"))
     with atomic_file(path) as temporary:
         temporary.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
@@ -57,7 +57,7 @@ def beats_floor(scores: LabelScores, found: floor.Floor) -> bool:
     return all(dice.mean() > found.dice for dice in scores.baseline_dice)
 
 
-def _label(scores: LabelScores, found: floor.Floor, pixels: bool) -> list[str]:
+def _label(scores: LabelScores, found: floor.Floor) -> list[str]:
     counts = beats_floor(scores, found)
     cases = int(np.isfinite(found.per_case).sum())
     paired = compare_paired(found.per_case, mean_of(scores.baseline_dice), better=1)
@@ -75,7 +75,7 @@ def _label(scores: LabelScores, found: floor.Floor, pixels: bool) -> list[str]:
         model_table(scores),
         difference_table(scores, counts),
         thesis_table(scores, counts),
-        size_table(scores, pixels),
+        size_table(scores),
     ]
 
 

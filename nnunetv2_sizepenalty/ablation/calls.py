@@ -37,20 +37,25 @@ class Call(Protocol):
 
 @dataclass(frozen=True)
 class Rules:
-    """How masks and probabilities are scored."""
+    """How masks and probabilities are scored; without `bins_px` photographs have the usual edges."""
 
     dataset_json: Path
     protocol: str
     bins_ml: tuple[float, ...]
+    bins_px: tuple[float, ...] | None = None
 
     @property
     def words(self) -> Words:
-        edges = (f"{edge:g}" for edge in self.bins_ml)
-        return ("-djfile", str(self.dataset_json), "--protocol", self.protocol, "--bins-ml", *edges)
+        words = ["-djfile", str(self.dataset_json), "--protocol", self.protocol]
+        for option, edges in (("--bins-ml", self.bins_ml), ("--bins-px", self.bins_px)):
+            if edges is not None:
+                words += [option, *(f"{edge:g}" for edge in edges)]
+        return tuple(words)
 
     @property
     def arguments(self) -> dict:
-        return {"dataset_json": self.dataset_json, "protocol": self.protocol, "bins_ml": self.bins_ml}
+        in_pixels = {} if self.bins_px is None else {"bins_px": self.bins_px}
+        return {"dataset_json": self.dataset_json, "protocol": self.protocol, "bins_ml": self.bins_ml} | in_pixels
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,8 @@ def threshold_stages(run: Run, matrix: Matrix, raw_dataset: Path, chosen_on: Seq
 
 
 def _rules(matrix: Matrix, raw_dataset: Path) -> Rules:
-    return Rules(raw_dataset / DATASET_JSON, matrix.protocol, tuple(matrix.bins_ml))
+    bins_px = None if matrix.bins_px is None else tuple(matrix.bins_px)
+    return Rules(raw_dataset / DATASET_JSON, matrix.protocol, tuple(matrix.bins_ml), bins_px)
 
 
 def _evaluation(run: Run, matrix: Matrix, raw_dataset: Path, name: str, masks: Path, inputs: tuple[Path, ...]) -> Stage:

@@ -19,7 +19,7 @@ from nnunetv2_sizepenalty.evaluation.records import (
     Summary,
     case_columns,
     lesion_columns,
-    table_unit,
+    unit_of,
 )
 from nnunetv2_sizepenalty.evaluation.score_files import Job, Pair, score_pair
 from nnunetv2_sizepenalty.evaluation.strata import group_tables, tables
@@ -157,7 +157,7 @@ def _frames(scores: Sequence[tuple[str, list[CaseScores], Grid]], labels: Labels
         for label, score in zip(labels.foreground, per_label, strict=True)
     ]
     case_table = pd.DataFrame([{"case": case, "label": label, **score.metrics} for case, label, score, _ in entries])
-    unit = table_unit(case_table)
+    unit = unit_of(case_table)
     extra = [column for column in case_table.columns if column not in case_columns(unit)]
 
     rows = [len(score.centroid) for _, _, score, _ in entries]

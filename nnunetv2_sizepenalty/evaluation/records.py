@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -74,12 +74,12 @@ def case_columns(unit: SizeUnit) -> tuple[str, ...]:
 
 def lesion_columns(unit: SizeUnit) -> tuple[str, ...]:
     """Columns of lesions.csv."""
-    return tuple(unit.column("volume") if name == "volume_ml" else name for name in LESION_COLUMNS)
+    return unit.columns(LESION_COLUMNS)
 
 
-def table_unit(table: pd.DataFrame) -> SizeUnit:
-    """What the sizes of a cases.csv or lesions.csv, or of parts of them, are given in."""
-    return PX if any(column.endswith(f"_{PX.key}") for column in table.columns) else ML
+def unit_of(names: Iterable[str]) -> SizeUnit:
+    """What sizes are given in, told by the columns of a table or the keys of a summary's parts."""
+    return PX if any(name.endswith(f"_{PX.key}") for name in names) else ML
 
 
 def summary_bins(summary: Mapping[str, Any]) -> SizeBins:

@@ -13,7 +13,7 @@ from nnunetv2_sizepenalty.evaluation.records import (
     GroupTables,
     LesionStratum,
     Tables,
-    table_unit,
+    unit_of,
 )
 from nnunetv2_sizepenalty.evaluation.statistics import (
     aggregate,
@@ -52,7 +52,7 @@ def in_stratum(name: str, sizes: np.ndarray, bins: SizeBins) -> np.ndarray:
 
 def undefined_reason(cases: pd.DataFrame) -> list[str]:
     """Why a metric of each case may be undefined."""
-    no_reference, no_prediction = (cases[table_unit(cases).column(of)] == 0 for of in ("reference", "prediction"))
+    no_reference, no_prediction = (cases[unit_of(cases).column(of)] == 0 for of in ("reference", "prediction"))
     return np.select(
         [no_reference & no_prediction, no_reference, no_prediction],
         ["both masks empty", "empty reference", "empty prediction"],
@@ -74,7 +74,7 @@ def case_stratum(name: str, cases: pd.DataFrame) -> CaseStratum:
 
 def pooled(cases: pd.DataFrame) -> dict[str, Estimate]:
     """What is summed over cases before it is divided; see `records.CaseStratum`."""
-    unit = table_unit(cases)
+    unit = unit_of(cases)
     v_g, v_p = (cases[unit.column(of)].to_numpy(float) for of in ("reference", "prediction"))
     dice = np.where(v_g + v_p > 0, cases["dice"], 0.0)
     free = v_g == 0
@@ -94,7 +94,7 @@ def pooled(cases: pd.DataFrame) -> dict[str, Estimate]:
 def lesion_stratum(name: str, lesions: pd.DataFrame, cases: Sequence[str]) -> LesionStratum:
     """The lesions of one size (rows of lesions.csv, one label) of `cases`; sums over cases are divided at the end."""
     reference = lesions["kind"] == REFERENCE
-    unit = table_unit(lesions)
+    unit = unit_of(lesions)
     columns = pd.DataFrame(
         {
             "case": lesions["case"],

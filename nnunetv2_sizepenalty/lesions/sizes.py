@@ -39,6 +39,10 @@ class SizeUnit:
         """The column that holds a size: "reference" -> "reference_ml"."""
         return f"{of}_{self.key}"
 
+    def columns(self, in_ml: Iterable[str]) -> tuple[str, ...]:
+        """Names of columns as they are where sizes are in mL, and what they are in this unit."""
+        return tuple(self.column(name.removesuffix("_ml")) if name.endswith("_ml") else name for name in in_ml)
+
 
 ML = SizeUnit("mL", "ml", "volume", 2, (1.0, 5.0))
 PX = SizeUnit("px", "px", "area", 0, (10.0, 100.0, 1000.0))
