@@ -15,7 +15,6 @@ from scores import LabelScores, mean_of, read_label
 from tables import difference_table, model_table, size_table, thesis_table
 
 from nnunetv2_sizepenalty import __version__
-from nnunetv2_sizepenalty.ablation.cases import image_files
 from nnunetv2_sizepenalty.ablation.matrix import read_matrix
 from nnunetv2_sizepenalty.ablation.prepare import prepare
 from nnunetv2_sizepenalty.ablation.results import whole_models
@@ -23,9 +22,9 @@ from nnunetv2_sizepenalty.ablation.runs import Run
 from nnunetv2_sizepenalty.ablation.state import Ablation, State
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.evaluation.paired import compare_paired
-from nnunetv2_sizepenalty.operating_point.model_folder import read_json
+from nnunetv2_sizepenalty.nnunet_io.dataset import find_dataset, image_files
+from nnunetv2_sizepenalty.nnunet_io.folds import read_folds
 from nnunetv2_sizepenalty.pages.numbers import interval, number
-from nnunetv2_sizepenalty.splitting.split_files import find_dataset
 
 
 def write_page(evidence: Evidence, place: Place, size: Size, matrix_file: Path, command: str, path: Path) -> Path:
@@ -83,13 +82,13 @@ def _label(scores: LabelScores, found: floor.Floor, pixels: bool) -> list[str]:
 def _floors(ablation: Ablation, views: floor.Views) -> dict[str, floor.Floor]:
     dataset = find_dataset(ablation.runs[0].dataset)
     cases = ablation.runs[0].part.scored
-    images = image_files(dataset, ablation.raw / dataset.name, cases)
+    images = image_files(dataset)
     return floor.find_floors({case: (images[case], dataset.labels[case]) for case in cases}, dataset.settings, views)
 
 
 def _how(ablation: Ablation, evidence: Evidence, size: Size) -> str:
     run = ablation.runs[0]
-    train = read_json(find_dataset(run.dataset).folder / "splits_final.json")[run.fold]["train"]
+    train = read_folds(find_dataset(run.dataset).folder)[run.fold].train
     network = (
         "the planner's own plan"
         if size.network is None

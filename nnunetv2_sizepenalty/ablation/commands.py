@@ -8,7 +8,7 @@ from nnunetv2_sizepenalty.ablation.calls import Apply, Call, ChoosePoint, Compar
 from nnunetv2_sizepenalty.ablation.cases import CASES
 from nnunetv2_sizepenalty.ablation.matrix import Matrix
 from nnunetv2_sizepenalty.ablation.runs import Run
-from nnunetv2_sizepenalty.ablation.trained import FINAL
+from nnunetv2_sizepenalty.nnunet_io.file_names import DATASET_JSON, FINAL
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def threshold_stages(run: Run, matrix: Matrix, raw_dataset: Path, chosen_on: Seq
 
 
 def _rules(matrix: Matrix, raw_dataset: Path) -> Rules:
-    return Rules(raw_dataset / "dataset.json", matrix.protocol, tuple(matrix.bins_ml))
+    return Rules(raw_dataset / DATASET_JSON, matrix.protocol, tuple(matrix.bins_ml))
 
 
 def _evaluation(run: Run, matrix: Matrix, raw_dataset: Path, name: str, masks: Path, inputs: tuple[Path, ...]) -> Stage:

@@ -11,7 +11,6 @@ from typing import TextIO
 
 from submitit.helpers import DelayedSubmission
 
-from nnunetv2_sizepenalty.ablation import trained
 from nnunetv2_sizepenalty.ablation.calls import NnunetCommand
 from nnunetv2_sizepenalty.ablation.commands import Stage, train_command
 from nnunetv2_sizepenalty.ablation.lock import held, owner
@@ -31,6 +30,8 @@ from nnunetv2_sizepenalty.ablation.state import (
     record_failure,
 )
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.folders import RESULTS
+from nnunetv2_sizepenalty.nnunet_io.fold_folder import resumable_checkpoint, set_aside_unreadable
 
 _TOLD_TO_END = (-signal.SIGTERM, 128 + signal.SIGTERM)
 # Slurm kills what it has told to end after KillWait, half a minute unless a cluster says otherwise.
@@ -101,9 +102,9 @@ class RunJob:
             self._do_stage(step.stage, run, log, lock)
             return
         if step.name == "training":
-            for line in trained.set_aside_unreadable(run.fold_folder):
+            for line in set_aside_unreadable(run.fold_folder):
                 write_line(log, line)
-            left = trained.best_left(run.fold_folder)
+            left = resumable_checkpoint(run.fold_folder)
             write_line(log, f"training goes on from {left}" if left else "training starts anew")
         command = train_command(run, self.ablation.matrix, self.gpus, option=step.option)
         self._run(command, run, log, lock)
@@ -124,7 +125,7 @@ class RunJob:
         mark_done(run, stage, key)
 
     def _run(self, command: tuple[str, ...], run: Run, log: TextIO, lock: int) -> None:
-        self._child = start(command, log, {"nnUNet_results": str(run.nnunet_results)}, [lock])
+        self._child = start(command, log, {RESULTS: str(run.nnunet_results)}, [lock])
         while not ended(self._child):
             sleep(0.2)
         code, self._child = self._child.returncode, None

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
+from nnunetv2_sizepenalty.nnunet_io.file_names import NNUNET_PLANS
 from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 from nnunetv2_sizepenalty.operating_point.grid import THESIS_MIN_VOXELS, THESIS_THRESHOLDS
 
@@ -58,7 +59,7 @@ class Matrix(BaseModel):
         list[Annotated[TrainerRow, BeforeValidator(_as_row)]], Field(min_length=1), BeforeValidator(_as_list)
     ]
     configuration: Name = "3d_fullres"
-    plans: Names = ["nnUNetPlans"]
+    plans: Names = [NNUNET_PLANS]
     folds: Annotated[list[Number], Field(min_length=1), BeforeValidator(_as_list)] = [0, 1, 2, 3, 4]
     seeds: Annotated[list[Number], Field(min_length=1), BeforeValidator(_as_list)] | None = None
     device: Literal["cuda", "cpu", "mps"] = "cuda"
