@@ -42,13 +42,13 @@ class Modifier:
     Attributes:
         example: how it is written, without the underscore.
         pattern: what it must match in full; a group `value` is handed to `parse`.
-        attribute: what it sets: a class attribute of the trainer.
+        attribute: what it is called in `TrainerName.values`; the trainer's class attribute that it sets.
         parse: text of the group `value` to the attribute's value.
         meaning: one line for --help and docs.
         slot: modifiers of one slot exclude each other; slots come in this order in a name.
-        size_term: of a modifier of S, which means something only where S is: the field of the trainer's `size_term`
-            that it sets, in place of a class attribute.
-        value: what that field becomes for a parsed value.
+        size_term: where it is of S and means something only beside S: the field of the trainer's `size_term` that it
+            sets, in place of a class attribute.
+        value: what that field becomes, of the parsed value.
         partner: whether it means something only where other terms are as well.
         minimum: the smallest value, excluded when 0 makes no sense.
     """
