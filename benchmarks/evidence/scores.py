@@ -12,8 +12,8 @@ from nnunetv2_sizepenalty.comparison.scores import THESIS_METRICS
 from nnunetv2_sizepenalty.evaluation import Evaluation, Froc, read_evaluation, read_froc
 from nnunetv2_sizepenalty.evaluation.froc import threshold_at
 from nnunetv2_sizepenalty.evaluation.paired import compare_paired, holm, noise_floor, verdict
+from nnunetv2_sizepenalty.evaluation.records import summary_bins
 from nnunetv2_sizepenalty.evaluation.strata import ALL
-from nnunetv2_sizepenalty.lesions import SizeBins
 
 # columns of a comparison's differences.csv, which `average_precision_differences` has too
 DIFFERENCE = ["model", "metric", "difference", "low", "high", "p_holm", "noise_floor", "verdict"]
@@ -102,7 +102,7 @@ def _lesion_rows(evaluation: Evaluation, froc: Froc, label: str, rate: float) ->
             "matched_detection_rate": matched.get(stratum["name"], np.nan),
         }
         for stratum in _strata(evaluation, label)
-        if stratum["name"] in (ALL, *SizeBins(tuple(evaluation.summary["bins_ml"])).names)
+        if stratum["name"] in (ALL, *summary_bins(evaluation.summary).names)
     ]
 
 

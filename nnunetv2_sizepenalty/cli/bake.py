@@ -32,10 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.cli.failures import failures_of
-    from nnunetv2_sizepenalty.operating_point import ENSEMBLE, ModelFolder, bake_folder, read_operating_point
+    from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
+    from nnunetv2_sizepenalty.operating_point import ENSEMBLE, bake_folder, read_operating_point
     from nnunetv2_sizepenalty.operating_point.terminal import print_baked
 
     point = read_operating_point(args.operating_point)
+    checkpoints = args.chk or [point.source.checkpoint]
     folds = args.folds or [fold for fold in point.cuts if fold != ENSEMBLE]
     with failures_of(args.output):
         bake_folder(
@@ -43,8 +45,8 @@ def run(args: argparse.Namespace) -> None:
             point,
             args.output,
             folds=folds,
-            checkpoints=args.chk or [point.checkpoint],
+            checkpoints=checkpoints,
             per_fold=args.per_fold,
             as_nnunet_trainer=args.as_nnunet_trainer,
         )
-    print_baked(args.output, folds, args.chk or [point.checkpoint], args.per_fold)
+    print_baked(args.output, folds, checkpoints, args.per_fold)

@@ -13,6 +13,7 @@ from nnunetv2_sizepenalty.comparison.matched import MATCHED_METRICS, Matched, ma
 from nnunetv2_sizepenalty.comparison.models import Model
 from nnunetv2_sizepenalty.comparison.training import Training
 from nnunetv2_sizepenalty.evaluation.froc import Froc
+from nnunetv2_sizepenalty.evaluation.records import summary_bins
 from nnunetv2_sizepenalty.evaluation.strata import ALL, stratum_names
 from nnunetv2_sizepenalty.lesions import SizeBins
 from nnunetv2_sizepenalty.pages.export import spec
@@ -43,7 +44,7 @@ class LabelComparison:
 
 def compare_label(models: Sequence[Model], label: str, options: Options) -> LabelComparison:
     """Computes and words the comparison of one label."""
-    bins = SizeBins(tuple(models[0].runs[0].summary["bins_ml"]))
+    bins = summary_bins(models[0].runs[0].summary)
     smallest = bins.names[0]
     means = scores.means(models, label, bins)
     overall = scores.differences(models, label, bins, [ALL])
@@ -68,10 +69,10 @@ def compare_label(models: Sequence[Model], label: str, options: Options) -> Labe
             "sentences": words.sentences(overall),
             "models": tables.models_table(means, options.trainings),
             "differences": tables.difference_table(overall, "Differences"),
-            "by_size": tables.size_table(means),
+            "by_size": tables.size_table(means, bins.unit),
             "differences_by_size": tables.difference_table(by_size, "Differences by size", by_size=True),
             "smallest": tables.smallest_table(means, smallest),
-            "lesions": tables.lesion_size_table(sizes),
+            "lesions": tables.lesion_size_table(sizes, bins.unit),
             "matched": matched_view,
             "case": None if side is None else _case_view(side),
         },

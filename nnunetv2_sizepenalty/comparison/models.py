@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.records import Evaluation, read_evaluation, to_json
+from nnunetv2_sizepenalty.evaluation.records import Evaluation, read_evaluation, summary_bins, to_json
 from nnunetv2_sizepenalty.evaluation.runs import mean_over_repeats, repeats_of
-
-REFERENCE_COLUMNS = ["n_reference", "reference_ml"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def _check(baseline: Model, model: Model, folders: Mapping[str, Sequence[Path]])
     for run, path in zip(model.runs, folders[model.name], strict=True):
         for what, ours, theirs in (
             ("rules", to_json(first.summary["settings"]), to_json(run.summary["settings"])),
-            ("size bins", first.summary["bins_ml"], run.summary["bins_ml"]),
+            ("size bins", summary_bins(first.summary), summary_bins(run.summary)),
             (
                 "labels",
                 {name: entry["values"] for name, entry in first.summary["labels"].items()},
@@ -77,8 +75,9 @@ def _check(baseline: Model, model: Model, folders: Mapping[str, Sequence[Path]])
             f"{baseline.name}, {len(theirs - ours)} only in {model.name}, such as {min(ours ^ theirs)}); "
             "evaluate both on the same"
         )
+    columns = ["n_reference", summary_bins(first.summary).unit.column("reference")]
     for repeat in model.repeats:
-        differs = ~np.isclose(repeat[REFERENCE_COLUMNS], baseline.cases[REFERENCE_COLUMNS], rtol=1e-4).all(axis=1)
+        differs = ~np.isclose(repeat[columns], baseline.cases[columns], rtol=1e-4).all(axis=1)
         if differs.any():
             case = repeat.loc[differs, "case"].iloc[0]
             raise UserError(f"{model.name}: {case} has another reference than in {baseline.name}; use the same")

@@ -11,13 +11,21 @@ import pandas as pd
 from nnunetv2_sizepenalty import __version__
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.case import CaseScores
-from nnunetv2_sizepenalty.evaluation.labels import Labels, labels_from_dataset_json, read_dataset_json
 from nnunetv2_sizepenalty.evaluation.masks import Grid, mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol
-from nnunetv2_sizepenalty.evaluation.records import CASE_COLUMNS, LESION_COLUMNS, Evaluation, LabelSummary, Summary
+from nnunetv2_sizepenalty.evaluation.records import (
+    Evaluation,
+    LabelSummary,
+    Summary,
+    case_columns,
+    lesion_columns,
+    unit_of,
+)
 from nnunetv2_sizepenalty.evaluation.score_files import Job, Pair, score_pair
 from nnunetv2_sizepenalty.evaluation.strata import group_tables, tables
-from nnunetv2_sizepenalty.lesions import SizeBins
+from nnunetv2_sizepenalty.lesions import ML, PX, SizeBins, SizeUnit
+from nnunetv2_sizepenalty.nnunet_io.classes import Labels, read_labels
+from nnunetv2_sizepenalty.nnunet_io.dataset import read_dataset_json
 from nnunetv2_sizepenalty.parallel import map_cases
 
 
@@ -27,7 +35,8 @@ def evaluate_folder(
     *,
     dataset_json: str | Path | None = None,
     protocol: Protocol | str = "default",
-    bins_ml: Sequence[float] = (1.0, 5.0),
+    bins_ml: Sequence[float] = ML.edges,
+    bins_px: Sequence[float] = PX.edges,
     groups: str | Path | None = None,
     allow_missing: bool = False,
     only_predicted: bool = False,
@@ -39,7 +48,7 @@ def evaluate_folder(
         reference_folder, prediction_folder: masks of one ending each; files that are no masks are passed over.
         dataset_json: nnU-Net's, for labels, regions, ending and reader; without it all above 0 is one label.
         protocol: a name of `PROTOCOLS` or rules of one's own.
-        bins_ml: edges of the size strata.
+        bins_ml, bins_px: edges of the size strata, the second where the references have no spacing (PNG).
         groups: CSV with a column `case` and columns to group by.
         allow_missing: a missing prediction is scored as empty.
         only_predicted: references without a prediction are left out.
@@ -50,10 +59,10 @@ def evaluate_folder(
             them are listed).
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
-    bins = size_bins(bins_ml)
     content = read_dataset_json(dataset_json) if dataset_json is not None else None
-    labels = labels_from_dataset_json(content) if content else Labels()
+    labels = read_labels(content) if content else Labels()
     reference_reader, references = mask_reader(reference_folder, content)
+    bins = size_bins(reference_reader.unit, bins_ml, bins_px)
     prediction_reader, predictions = mask_reader(prediction_folder, content)
     pairs = pair_cases(references, predictions, allow_missing=allow_missing, only_predicted=only_predicted)
     group_values = read_groups(groups, [pair.case for pair in pairs]) if groups is not None else {}
@@ -78,7 +87,7 @@ def evaluate_folder(
         protocol=protocol.name,
         description=protocol.description,
         settings=dataclasses.asdict(protocol),
-        bins_ml=list(bins.edges_ml),
+        **{bins.unit.column("bins"): list(bins.edges)},
         cases=len(pairs),
         missing=[pair.case for pair in pairs if pair.prediction is None],
         without_reference=sorted(set(predictions) - set(references)),
@@ -86,16 +95,16 @@ def evaluate_folder(
         ignore=[] if labels.ignore is None else [labels.ignore],
         labels={
             label.name: _summarise(cases, lesions, label.name, label.values, bins, group_values)
-            for label in labels.labels
+            for label in labels.foreground
         },
     )
     return Evaluation(cases, lesions, summary)
 
 
-def size_bins(edges_ml: Sequence[float]) -> SizeBins:
-    """The bins of these edges; UserError where there can't be any."""
+def size_bins(unit: SizeUnit, edges_ml: Sequence[float], edges_px: Sequence[float]) -> SizeBins:
+    """The bins of those edges that are in `unit`; UserError where there can't be any."""
     try:
-        return SizeBins(tuple(float(edge) for edge in edges_ml))
+        return SizeBins(tuple(float(edge) for edge in (edges_px if unit == PX else edges_ml)), unit)
     except ValueError as error:
         raise UserError(f"size bins: {error}") from None
 
@@ -145,10 +154,11 @@ def _frames(scores: Sequence[tuple[str, list[CaseScores], Grid]], labels: Labels
     entries = [
         (case, label.name, score, grid)
         for case, per_label, grid in scores
-        for label, score in zip(labels.labels, per_label, strict=True)
+        for label, score in zip(labels.foreground, per_label, strict=True)
     ]
     case_table = pd.DataFrame([{"case": case, "label": label, **score.metrics} for case, label, score, _ in entries])
-    extra = [column for column in case_table.columns if column not in CASE_COLUMNS]
+    unit = unit_of(case_table)
+    extra = [column for column in case_table.columns if column not in case_columns(unit)]
 
     rows = [len(score.centroid) for _, _, score, _ in entries]
     columns = {
@@ -162,7 +172,7 @@ def _frames(scores: Sequence[tuple[str, list[CaseScores], Grid]], labels: Labels
     world = [grid.to_world(zyx) for zyx, (*_, grid) in zip(places, entries, strict=True)]
     columns |= dict(zip(("z", "y", "x"), np.concatenate(places).T, strict=True))
     columns |= dict(zip(("x_mm", "y_mm", "z_mm"), np.concatenate(world).T, strict=True))
-    return case_table[[*CASE_COLUMNS, *extra]], pd.DataFrame(columns)[list(LESION_COLUMNS)]
+    return case_table[[*case_columns(unit), *extra]], pd.DataFrame(columns)[list(lesion_columns(unit))]
 
 
 def _summarise(

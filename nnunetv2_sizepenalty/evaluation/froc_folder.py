@@ -22,23 +22,16 @@ from nnunetv2_sizepenalty.evaluation.calibration import (
 from nnunetv2_sizepenalty.evaluation.folder import listed, pair_cases, size_bins
 from nnunetv2_sizepenalty.evaluation.froc import KEYS, Froc, lesion_average_precision, make_curves
 from nnunetv2_sizepenalty.evaluation.froc_case import CaseCurve, FrocRules, score_curve
-from nnunetv2_sizepenalty.evaluation.labels import Label, read_dataset_json
 from nnunetv2_sizepenalty.evaluation.masks import MaskReader, mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol
 from nnunetv2_sizepenalty.evaluation.score_files import Pair
 from nnunetv2_sizepenalty.evaluation.strata import stratum_names
-from nnunetv2_sizepenalty.lesions import SizeBins
-from nnunetv2_sizepenalty.nnunet_io.classes import read_heads
+from nnunetv2_sizepenalty.lesions import ML, PX, SizeBins, SizeUnit
+from nnunetv2_sizepenalty.nnunet_io.classes import Label, Labels, read_labels
+from nnunetv2_sizepenalty.nnunet_io.dataset import read_dataset_json
+from nnunetv2_sizepenalty.nnunet_io.file_names import DATASET_JSON
 from nnunetv2_sizepenalty.nnunet_io.probabilities import read_probabilities
 from nnunetv2_sizepenalty.parallel import map_cases
-
-
-@dataclass(frozen=True)
-class Head:
-    """A label and its channel among `channels`."""
-
-    label: Label
-    channel: int
 
 
 @dataclass(frozen=True)
@@ -46,9 +39,7 @@ class Job:
     """What is the same for all cases."""
 
     reader: MaskReader
-    heads: tuple[Head, ...]
-    channels: int
-    ignore: int | None
+    labels: Labels
     rules: FrocRules
 
 
@@ -58,7 +49,8 @@ def evaluate_probabilities(
     *,
     dataset_json: str | Path | None = None,
     protocol: Protocol | str = "default",
-    bins_ml: Sequence[float] = (1.0, 5.0),
+    bins_ml: Sequence[float] = ML.edges,
+    bins_px: Sequence[float] = PX.edges,
     only_predicted: bool = False,
     processes: int = 1,
 ) -> Froc:
@@ -68,71 +60,69 @@ def evaluate_probabilities(
         reference_folder: masks.
         probabilities_folder: CASE.npz as nnU-Net writes them, and nnU-Net's dataset.json where it wrote that too.
         dataset_json: another one; without any, one foreground class is assumed.
-        protocol, bins_ml, only_predicted, processes: as for `evaluate_folder`.
+        protocol, bins_ml, bins_px, only_predicted, processes: as for `evaluate_folder`.
 
     Raises:
         UserError: probabilities are missing or unusable (all of them are listed), or belong to other labels.
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
-    bins = size_bins(bins_ml)
     probabilities = {path.name.removesuffix(".npz"): path for path in sorted(Path(probabilities_folder).glob("*.npz"))}
     if not probabilities:
         raise UserError(
             f"{probabilities_folder}: holds no .npz; predict with --save_probabilities (validate with --npz)"
         )
-    beside = Path(probabilities_folder) / "dataset.json"
+    beside = Path(probabilities_folder) / DATASET_JSON
     content = read_dataset_json(dataset_json or beside) if dataset_json or beside.exists() else None
     reader, references = mask_reader(reference_folder, content)
+    bins = size_bins(reader.unit, bins_ml, bins_px)
     pairs = pair_cases(references, probabilities, allow_missing=False, only_predicted=only_predicted)
-    heads, channels, ignore = _heads(content, pairs[0].prediction)
-    job = Job(reader, heads, channels, ignore, FrocRules(protocol, bins))
+    labels = read_labels(content) if content is not None else _labels_without_names(pairs[0].prediction)
+    job = Job(reader, labels, FrocRules(protocol, bins))
     outcomes = map_cases(partial(score_probabilities, job), pairs, processes=processes, description="scoring")
     if problems := [outcome for outcome in outcomes if isinstance(outcome, str)]:
         raise UserError(listed(f"{len(problems)} of {len(pairs)} cases can't be scored, nothing was written", problems))
     cases = [pair.case for pair in pairs]
-    per_label = {head.label.name: [curves[i] for curves in outcomes] for i, head in enumerate(heads)}
+    per_label = {label.name: [curves[i] for curves in outcomes] for i, label in enumerate(labels.foreground)}
     curves = {name: _curves(name, of_label, job.rules) for name, of_label in per_label.items()}
     return Froc(
         curves=pd.concat(curves.values(), ignore_index=True),
         points=_points(cases, per_label, job.rules.thresholds),
-        voxels=_voxels(cases, per_label),
+        voxels=_voxels(cases, per_label, bins.unit),
         summary={
             "version": __version__,
             "reference_folder": str(reference_folder),
             "probabilities_folder": str(probabilities_folder),
             "protocol": protocol.name,
             "description": protocol.description,
-            "bins_ml": list(bins.edges_ml),
+            bins.unit.column("bins"): list(bins.edges),
             "cases": len(cases),
             "labels": {name: _summary(per_label[name], curves[name], bins) for name in per_label},
         },
     )
 
 
-def _heads(content: dict | None, example: Path) -> tuple[tuple[Head, ...], int, int | None]:
-    if content is not None:
-        heads = read_heads(content)
-        named = tuple(Head(Label(target.name, target.values), target.channel) for target in heads.targets)
-        return named, heads.n_channels, heads.ignore_label
+def _labels_without_names(example: Path) -> Labels:
+    """One foreground class, or one region where there is a single channel."""
     with np.load(example) as file:
         channels = file["probabilities"].shape[0]
     if channels > 2:
         raise UserError(f"{example}: has {channels} channels; name dataset.json with -djfile")
-    return (Head(Label("foreground"), channels - 1),), channels, None
+    return Labels((Label("foreground", channel=channels - 1),), regions=channels == 1)
 
 
 def score_probabilities(job: Job, pair: Pair) -> list[CaseCurve] | str:
     """Every label of one case; or a line that says why there is none."""
     try:
         reference, grid = job.reader.read(pair.reference)
-        shape = (job.channels, *(1,) * (3 - reference.ndim), *reference.shape)
-        probabilities = read_probabilities(pair.prediction, shape).reshape(job.channels, *reference.shape)
+        channels = job.labels.n_channels
+        shape = (channels, *(1,) * (3 - reference.ndim), *reference.shape)
+        probabilities = read_probabilities(pair.prediction, shape).reshape(channels, *reference.shape)
     except UserError as error:
         return str(error)
-    valid = None if job.ignore is None else reference != job.ignore
+    valid = None if job.labels.ignore is None else reference != job.labels.ignore
     return [
-        score_curve(probabilities[head.channel], head.label.mask(reference), grid.spacing_mm, job.rules, valid)
-        for head in job.heads
+        score_curve(probabilities[label.channel], label.mask(reference), grid.spacing_mm, job.rules, valid)
+        for label in job.labels.foreground
     ]
 
 
@@ -159,7 +149,7 @@ def _points(cases: Sequence[str], per_label: dict[str, list[CaseCurve]], thresho
     return pd.DataFrame(rows)
 
 
-def _voxels(cases: Sequence[str], per_label: dict[str, list[CaseCurve]]) -> pd.DataFrame:
+def _voxels(cases: Sequence[str], per_label: dict[str, list[CaseCurve]], unit: SizeUnit) -> pd.DataFrame:
     rows = []
     for i, case in enumerate(cases):
         for name, curves in per_label.items():
@@ -170,9 +160,10 @@ def _voxels(cases: Sequence[str], per_label: dict[str, list[CaseCurve]]) -> pd.D
                     "label": name,
                     "average_precision": counts.average_precision,
                     "pr_auc": curves[i].pr_auc,
-                    "reference_ml": counts.reference * counts.voxel_ml,
-                    "soft_ml": counts.soft * counts.voxel_ml,
-                    "hard_ml": counts.hard * counts.voxel_ml,
+                    **{
+                        unit.column(of): getattr(counts, of) * counts.voxel_size(unit)
+                        for of in ("reference", "soft", "hard")
+                    },
                     "soft_to_hard": counts.soft / counts.hard if counts.hard else math.nan,
                 }
             )

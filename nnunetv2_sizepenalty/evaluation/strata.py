@@ -7,12 +7,13 @@ import pandas as pd
 
 from nnunetv2_sizepenalty.evaluation.kinds import FALSE_POSITIVE, REFERENCE
 from nnunetv2_sizepenalty.evaluation.records import (
-    CASE_COLUMNS,
+    CASE_KEYS,
     CaseStratum,
     Estimate,
     GroupTables,
     LesionStratum,
     Tables,
+    unit_of,
 )
 from nnunetv2_sizepenalty.evaluation.statistics import (
     aggregate,
@@ -32,26 +33,26 @@ def stratum_names(bins: SizeBins, *, of_cases: bool) -> list[str]:
     for i, name in enumerate(bins.names):
         names.append(name)
         # "Below the first edge" is the first bin already, and above the last edge nothing ends.
-        if 0 < i < len(bins.edges_ml):
-            names.append(f"< {bins.edges_ml[i]:g} mL")
+        if 0 < i < len(bins.edges):
+            names.append(f"< {bins.edges[i]:g} {bins.unit}")
     return names
 
 
-def in_stratum(name: str, volume_ml: np.ndarray, bins: SizeBins) -> np.ndarray:
-    """Which volumes belong to a stratum, shape as `volume_ml`. A volume of 0 belongs to "all" and "none" alone."""
-    volume_ml = np.asarray(volume_ml, dtype=float)
+def in_stratum(name: str, sizes: np.ndarray, bins: SizeBins) -> np.ndarray:
+    """Which sizes belong to a stratum, shape as `sizes`. A size of 0 belongs to "all" and "none" alone."""
+    sizes = np.asarray(sizes, dtype=float)
     if name == ALL:
-        return np.ones(volume_ml.shape, dtype=bool)
+        return np.ones(sizes.shape, dtype=bool)
     if name == NONE:
-        return volume_ml == 0
+        return sizes == 0
     if name in bins.names:
-        return (volume_ml > 0) & (bins.index(volume_ml) == bins.names.index(name))
-    return (volume_ml > 0) & (volume_ml < float(name.removeprefix("< ").removesuffix(" mL")))
+        return (sizes > 0) & (bins.index(sizes) == bins.names.index(name))
+    return (sizes > 0) & (sizes < float(name.removeprefix("< ").removesuffix(f" {bins.unit}")))
 
 
 def undefined_reason(cases: pd.DataFrame) -> list[str]:
     """Why a metric of each case may be undefined."""
-    no_reference, no_prediction = cases["reference_ml"] == 0, cases["prediction_ml"] == 0
+    no_reference, no_prediction = (cases[unit_of(cases).column(of)] == 0 for of in ("reference", "prediction"))
     return np.select(
         [no_reference & no_prediction, no_reference, no_prediction],
         ["both masks empty", "empty reference", "empty prediction"],
@@ -62,7 +63,7 @@ def undefined_reason(cases: pd.DataFrame) -> list[str]:
 def case_stratum(name: str, cases: pd.DataFrame) -> CaseStratum:
     """All metrics of the cases of one stratum (rows of cases.csv, one label)."""
     reasons = undefined_reason(cases)
-    metrics = [column for column in cases.columns if column not in CASE_COLUMNS[:2]]
+    metrics = [column for column in cases.columns if column not in CASE_KEYS]
     return CaseStratum(
         name=name,
         cases=len(cases),
@@ -73,7 +74,8 @@ def case_stratum(name: str, cases: pd.DataFrame) -> CaseStratum:
 
 def pooled(cases: pd.DataFrame) -> dict[str, Estimate]:
     """What is summed over cases before it is divided; see `records.CaseStratum`."""
-    v_g, v_p = cases["reference_ml"].to_numpy(float), cases["prediction_ml"].to_numpy(float)
+    unit = unit_of(cases)
+    v_g, v_p = (cases[unit.column(of)].to_numpy(float) for of in ("reference", "prediction"))
     dice = np.where(v_g + v_p > 0, cases["dice"], 0.0)
     free = v_g == 0
     found = cases["n_reference"] - cases["missed"]
@@ -84,7 +86,7 @@ def pooled(cases: pd.DataFrame) -> dict[str, Estimate]:
         "lesion_sensitivity": ratio_estimate(found, cases["n_reference"]),
         "lesion_precision": ratio_estimate(cases["n_prediction"] - cases["false_positives"], cases["n_prediction"]),
         "false_positives_per_case": mean_estimate(cases["false_positives"]),
-        "false_positive_ml_per_case": mean_estimate(cases["false_positive_ml"]),
+        f"{unit.column('false_positive')}_per_case": mean_estimate(cases[unit.column("false_positive")]),
         "specificity": mean_estimate((v_p == 0)[free]),
     }
 
@@ -92,6 +94,7 @@ def pooled(cases: pd.DataFrame) -> dict[str, Estimate]:
 def lesion_stratum(name: str, lesions: pd.DataFrame, cases: Sequence[str]) -> LesionStratum:
     """The lesions of one size (rows of lesions.csv, one label) of `cases`; sums over cases are divided at the end."""
     reference = lesions["kind"] == REFERENCE
+    unit = unit_of(lesions)
     columns = pd.DataFrame(
         {
             "case": lesions["case"],
@@ -99,7 +102,7 @@ def lesion_stratum(name: str, lesions: pd.DataFrame, cases: Sequence[str]) -> Le
             "found": reference & lesions["detected"].astype(bool),
             "tp": lesions["matched"].astype(bool),
             "false_positives": lesions["kind"] == FALSE_POSITIVE,
-            "false_positive_ml": np.where(lesions["kind"] == FALSE_POSITIVE, lesions["volume_ml"], 0.0),
+            "false_positive_size": np.where(lesions["kind"] == FALSE_POSITIVE, lesions[unit.column("volume")], 0.0),
             "fp": ~reference,
             "iou": lesions["matched_iou"].fillna(0.0),
             "dice": lesions["dice"].fillna(0.0),
@@ -119,7 +122,7 @@ def lesion_stratum(name: str, lesions: pd.DataFrame, cases: Sequence[str]) -> Le
         lesions=int(total["lesions"]),
         missed=int(total["lesions"] - total["found"]),
         false_positives=int(total["false_positives"]),
-        false_positive_ml=float(total["false_positive_ml"]),
+        **{unit.column("false_positive"): float(total["false_positive_size"])},
         tp=int(total["tp"]),
         fp=int(total["fp"]),
         fn=int(fn.sum()),
@@ -144,11 +147,11 @@ def tables(cases: pd.DataFrame, lesions: pd.DataFrame, bins: SizeBins) -> Tables
     """Both stratifications of one label's rows."""
     return Tables(
         case_strata=[
-            case_stratum(name, cases[in_stratum(name, cases["reference_ml"], bins)])
+            case_stratum(name, cases[in_stratum(name, cases[bins.unit.column("reference")], bins)])
             for name in stratum_names(bins, of_cases=True)
         ],
         lesion_strata=[
-            lesion_stratum(name, lesions[in_stratum(name, lesions["volume_ml"], bins)], cases["case"])
+            lesion_stratum(name, lesions[in_stratum(name, lesions[bins.unit.column("volume")], bins)], cases["case"])
             for name in stratum_names(bins, of_cases=False)
         ],
     )

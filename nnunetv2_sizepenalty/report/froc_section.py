@@ -4,8 +4,7 @@ from typing import Any
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.froc import Froc
-from nnunetv2_sizepenalty.evaluation.records import Summary
-from nnunetv2_sizepenalty.lesions import SizeBins
+from nnunetv2_sizepenalty.evaluation.records import Summary, summary_bins
 from nnunetv2_sizepenalty.pages.export import spec
 from nnunetv2_sizepenalty.pages.numbers import number, size_name
 from nnunetv2_sizepenalty.pages.table import Cell, Table
@@ -27,7 +26,7 @@ def froc_charts(froc: Froc, label: str) -> dict[str, dict[str, Any]]:
     curves = froc.curves[froc.curves["label"] == label]
     charts = {}
     if (curves["lesions"] > 0).any():
-        charts["froc"] = spec(froc_chart(curves, ("all", *SizeBins(tuple(froc.summary["bins_ml"])).names)))
+        charts["froc"] = spec(froc_chart(curves, ("all", *summary_bins(froc.summary).names)))
     reliability = froc.summary["labels"][label]["reliability"]
     if reliability["voxels"]:
         charts["reliability"] = spec(reliability_chart(reliability))
@@ -48,11 +47,13 @@ def froc_sentence(froc: Froc, label: str) -> str:
 
 def volume_ratio_table(froc: Froc, label: str) -> Table:
     """Soft volume (sum of the probabilities) against hard volume (above 0.5) and reference, by the case's size."""
-    keys = ("soft_ml", "hard_ml", "reference_ml", "soft_to_hard", "soft_to_reference")
+    unit = summary_bins(froc.summary).unit
+    keys = unit.columns(("soft_ml", "hard_ml", "reference_ml", "soft_to_hard", "soft_to_reference"))
     rows = tuple(
         (Cell(size_name(row["size"])), Cell(f"{row['cases']:,}"), *(Cell(number(row[key])) for key in keys))
         for row in froc.summary["labels"][label]["volume_ratios"]
     )
-    columns = ("size of case", "cases", "soft (mL)", "hard (mL)", "reference (mL)", "soft / hard", "soft / reference")
-    caption = "Sum of the probabilities (soft) and volume above 0.5 (hard), all cases of a size together."
-    return Table("Soft and hard volume", caption, tuple(map(Cell, columns)), rows)
+    sizes = (f"{name} ({unit})" for name in ("soft", "hard", "reference"))
+    columns = ("size of case", "cases", *sizes, "soft / hard", "soft / reference")
+    caption = f"Sum of the probabilities (soft) and {unit.quantity} above 0.5 (hard), all cases of a size together."
+    return Table(f"Soft and hard {unit.quantity}", caption, tuple(map(Cell, columns)), rows)

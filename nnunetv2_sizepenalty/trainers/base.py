@@ -37,6 +37,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.losses import DeepSupervision, SizeTerm, build_loss, term_weights
 from nnunetv2_sizepenalty.losses.size_term import AUTO, THESIS
+from nnunetv2_sizepenalty.nnunet_io.file_names import LATEST
 from nnunetv2_sizepenalty.nnunet_io.spacing import voxel_mm
 from nnunetv2_sizepenalty.trainers.attributes import attributes_set
 from nnunetv2_sizepenalty.trainers.cells import cells_for_the_loss_alone, layout_with_cells, with_cells
@@ -308,7 +309,7 @@ class SizePenaltyTrainer(nnUNetTrainer):
         self._last_save = monotonic()
         # nnU-Net stores the epoch to go on with as current_epoch + 1
         self.current_epoch -= 1
-        self.save_checkpoint(os.path.join(self.output_folder, "checkpoint_latest.pth"))  # noqa: PTH118
+        self.save_checkpoint(os.path.join(self.output_folder, LATEST))  # noqa: PTH118
         self.current_epoch += 1
         if received is not None:
             self.print_to_log_file(

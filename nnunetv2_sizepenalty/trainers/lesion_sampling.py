@@ -7,7 +7,8 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
-from nnunetv2_sizepenalty.sampling.lesion_locations import CaseLesions, find_lesions, foreground_channels
+from nnunetv2_sizepenalty.nnunet_io.classes import labels_of
+from nnunetv2_sizepenalty.sampling.lesion_locations import CaseLesions, find_lesions
 from nnunetv2_sizepenalty.trainers.processes import from_first_process
 
 
@@ -50,7 +51,7 @@ def lesion_uniform(
         folder: of the preprocessed cases.
     """
     cases = sorted({case for dataset in datasets for case in dataset.identifiers})
-    channels = foreground_channels(label_manager)
+    channels = labels_of(label_manager).channels
     lesions = from_first_process(lambda: find_lesions(folder, cases, channels, processes=get_allowed_n_proc_DA()))
     without = sum(len(of_case) == 0 for of_case in lesions.values())
     found = (

@@ -13,6 +13,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import autocast
 
 from nnunetv2_sizepenalty.mismatch import RecomputeMismatch
+from nnunetv2_sizepenalty.nnunet_io.dataset import mismatch_channels
 from nnunetv2_sizepenalty.trainers.attributes import attributes_set
 from nnunetv2_sizepenalty.trainers.augmentation import after_augmentation, elastic_margin, thesis_transforms
 from nnunetv2_sizepenalty.trainers.base import STREAMS, SizePenaltyTrainer
@@ -142,7 +143,7 @@ class ThesisTrainer(SizePenaltyTrainer):
     @property
     def _channel_roles(self) -> dict[str, int] | None:
         """Which channels are adc, dwi and mismatch, where the dataset says so."""
-        return self.dataset_json.get("size_penalty", {}).get("channels")
+        return mismatch_channels(self.dataset_json)
 
     def _augmented_channels(self) -> list[int] | None:
         """All but the mismatch, which is recomputed; None for all where the dataset has none."""

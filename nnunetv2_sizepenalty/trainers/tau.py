@@ -7,9 +7,10 @@ from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 
-from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions, foreground_channels
+from nnunetv2_sizepenalty.nnunet_io.classes import labels_of
+from nnunetv2_sizepenalty.sampling.choose_tau import VolumeSample, median_tau, volumes_in_patches, volumes_of_lesions
+from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions
 from nnunetv2_sizepenalty.sampling.patch_volumes import PatchKind
-from nnunetv2_sizepenalty.sampling.tau import Volumes, lesion_volumes, median_tau, patch_volumes
 from nnunetv2_sizepenalty.trainers.processes import from_first_process
 
 
@@ -35,7 +36,7 @@ def estimate_tau(
         if per_lesion:
             volumes = _lesion_volumes(dataset, folder, label_manager, configuration)
         else:
-            volumes = patch_volumes(dataset, kinds, label_manager, configuration.batch_size)
+            volumes = volumes_in_patches(dataset, kinds, label_manager, configuration.batch_size)
         return f"{len(volumes.voxels)} {volumes.of}", median_tau(volumes)
 
     return from_first_process(estimate)
@@ -43,12 +44,12 @@ def estimate_tau(
 
 def _lesion_volumes(
     dataset: nnUNetBaseDataset, folder: str, label_manager: LabelManager, configuration: ConfigurationManager
-) -> Volumes:
+) -> VolumeSample:
     lesions = find_lesions(
         folder,
         dataset.identifiers,
-        foreground_channels(label_manager),
+        labels_of(label_manager).channels,
         slicewise=len(configuration.patch_size) == 2,
         processes=get_allowed_n_proc_DA(),
     )
-    return lesion_volumes(lesions.values())
+    return volumes_of_lesions(lesions.values())

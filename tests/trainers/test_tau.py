@@ -12,8 +12,9 @@ import torch
 from preprocessed_masks import blobs, preprocess_masks
 
 from nnunetv2_sizepenalty.lesions import label_components
-from nnunetv2_sizepenalty.sampling.lesion_locations import FOLDER, foreground_channels
-from nnunetv2_sizepenalty.sampling.tau import median_tau, patch_volumes
+from nnunetv2_sizepenalty.nnunet_io.classes import labels_of
+from nnunetv2_sizepenalty.sampling.choose_tau import median_tau, volumes_in_patches
+from nnunetv2_sizepenalty.sampling.lesion_locations import FOLDER
 from nnunetv2_sizepenalty.trainers.lesion_sampling import LesionUniformDataset
 
 pytestmark = [
@@ -54,7 +55,7 @@ def test_tau_is_the_median_of_the_recipes_patches(data, recipe, modifier):
     dataset, _ = trainer.get_tr_and_val_datasets()
     assert isinstance(dataset, LesionUniformDataset) == ("lesion" in modifier)
     kinds = trainer.patch_kinds(trainer.configuration_manager)
-    expected = patch_volumes(dataset, kinds, trainer.label_manager, trainer.configuration_manager.batch_size)
+    expected = volumes_in_patches(dataset, kinds, trainer.label_manager, trainer.configuration_manager.batch_size)
     assert tau == median_tau(expected)
     assert trainer.loss.size_term.tau == trainer.settings["tau_voxels"] == tau
 
@@ -159,7 +160,7 @@ def test_patches_that_tau_is_taken_from_are_those_of_the_loaders(make, recipe):
         assert kind.size == tuple(its.final_patch_size)
         assert kind.foreground == its.oversample_foreground_percent
         assert kind.probabilistic == (its.get_do_oversample == its._probabilistic_oversampling)
-    assert len(foreground_channels(trainer.label_manager)) == 1
+    assert len(labels_of(trainer.label_manager).channels) == 1
     small = [] if recipe == "nnUNet" else [loader.sampler.small_probability]
     assert [kind.probability for kind in kinds[1:]] == small
 

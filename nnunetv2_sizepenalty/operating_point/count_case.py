@@ -1,4 +1,4 @@
-"""What the scores of every candidate are computed from, counted once per case."""
+"""What the scores of every cut of a grid are computed from, counted once per case."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -10,7 +10,7 @@ from nnunetv2_sizepenalty.evaluation.matching import Overlaps, detect, find_over
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
 from nnunetv2_sizepenalty.lesions import component_voxels, label_components
 from nnunetv2_sizepenalty.nnunet_io.thresholds import above
-from nnunetv2_sizepenalty.operating_point.candidates import Candidates
+from nnunetv2_sizepenalty.operating_point.grid import Grid
 
 RULES = PROTOCOLS["default"]
 
@@ -39,18 +39,18 @@ class CaseCounts:
     n_reference: np.ndarray
 
     def as_arrays(self) -> dict[str, np.ndarray]:
-        """The fields as arrays, to be stored; `CaseCounts(**arrays)` takes them back."""
+        """Returns the fields as arrays, to be stored; `CaseCounts(**arrays)` takes them back."""
         return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
 
 
-def count_candidates(
+def count_case(
     probability: np.ndarray,
     reference: np.ndarray,
-    candidates: Candidates,
+    grid: Grid,
     spacing_mm: Sequence[float],
     valid: np.ndarray | None = None,
 ) -> CaseCounts:
-    """Counts every candidate on one case.
+    """Counts every cut of the grid on one case of one class.
 
     Args:
         probability: of the class, (z, y, x).
@@ -59,10 +59,10 @@ def count_candidates(
         valid: where the reference is known, everywhere when None. Predicted voxels outside count for a component's
             size, as they do when a filter is applied, and for nothing else.
     """
-    thresholds, sizes = candidates.counted_thresholds, candidates.sizes_in_voxels(spacing_mm)
+    thresholds, sizes = grid.counted_thresholds, grid.sizes_in_voxels(spacing_mm)
     if valid is not None:
         reference = reference & valid
-    labels, n_reference = label_components(reference, candidates.connectivity)
+    labels, n_reference = label_components(reference, grid.connectivity)
     where = np.argwhere(reference)
     lesions = labels[tuple(where.T)]
     reference_voxels = component_voxels(lesions, n_reference)
@@ -81,7 +81,7 @@ def count_candidates(
         probability, mask = probability[box], mask[box]
         valid = None if valid is None else valid[box]
         origin += [part.start for part in box]
-        predicted, n = label_components(mask, candidates.connectivity)
+        predicted, n = label_components(mask, grid.connectivity)
         voxels = component_voxels(predicted, n)
         counted = voxels if valid is None else component_voxels(predicted[valid], n)
 

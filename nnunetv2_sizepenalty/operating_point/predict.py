@@ -4,7 +4,6 @@ import contextlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,18 +12,19 @@ from nnunetv2.inference.export_prediction import convert_predicted_logits_to_seg
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from nnunetv2.utilities.label_handling.label_handling import convert_labelmap_to_one_hot
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder, nnunet_folder
+from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
+from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
+from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """How validation cases are predicted: nnU-Net's own validation is step 0.5 with mirroring."""
+    """How validation cases are predicted; nnU-Net's own validation has `VALIDATION_STEP` and mirrors, too."""
 
-    checkpoint: str = "checkpoint_final.pth"
-    step_size: float = 0.5
+    checkpoint: str = FINAL
+    step_size: float = VALIDATION_STEP
     device: str = "cuda"
 
 
@@ -49,19 +49,19 @@ class FoldPredictor:
             )
             self._predictor.initialize_from_trained_model_folder(str(model.path), (fold,), how.checkpoint)
         configuration = self._predictor.configuration_manager
-        data = (nnunet_folder("nnUNet_preprocessed") or Path()) / model.dataset / configuration.data_identifier
+        data = model.preprocessed / configuration.data_identifier
         if not data.is_dir():
             raise UserError(f"{data} is missing: run nnUNetv2_preprocess, or set nnUNet_preprocessed")
-        # nnU-Net keeps a cascade's first predictions beside the model that made them
-        previous, (trainer, plans, name) = configuration.previous_stage_name, model.identifier
-        previous_folder = model.path.parent / f"{trainer}__{plans}__{previous}" / "predicted_next_stage" / name
+        previous = configuration.previous_stage_name
         self._dataset = infer_dataset_class(str(data))(
-            str(data), None, folder_with_segs_from_previous_stage=str(previous_folder) if previous else None
+            str(data),
+            None,
+            folder_with_segs_from_previous_stage=str(model.previous_stage(previous)) if previous else None,
         )
         self._data = data
 
     def logits(self, case: str) -> tuple[np.ndarray, Mapping[str, Any]]:
-        """Float16 logits of the preprocessed case and its properties.
+        """Predicts the preprocessed case: float16 logits (channels, z, y, x), and its properties.
 
         Raises:
             UserError: it isn't preprocessed.
@@ -79,8 +79,8 @@ class FoldPredictor:
 
 
 def probabilities_from_logits(logits: np.ndarray, properties: Mapping[str, Any], model: ModelFolder) -> np.ndarray:
-    """The probabilities in the original image's grid, by the function with which nnU-Net writes its .npz."""
-    plans = PlansManager(model.plans)
+    """Makes probabilities in the original image's grid, by the function with which nnU-Net writes its .npz."""
+    plans = model.manager
     _, probabilities = convert_predicted_logits_to_segmentation_with_correct_shape(
         logits,
         plans,
