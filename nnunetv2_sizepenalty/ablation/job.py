@@ -30,8 +30,8 @@ from nnunetv2_sizepenalty.ablation.state import (
     record_failure,
 )
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.nnunet_io.folders import RESULTS
 from nnunetv2_sizepenalty.nnunet_io.fold_folder import resumable_checkpoint, set_aside_unreadable
+from nnunetv2_sizepenalty.nnunet_io.folders import RESULTS
 
 _TOLD_TO_END = (-signal.SIGTERM, 128 + signal.SIGTERM)
 # Slurm kills what it has told to end after KillWait, half a minute unless a cluster says otherwise.
