@@ -109,7 +109,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_matrix(path: Path) -> Matrix:
-    """The matrix of a YAML file.
+    """Reads the matrix of a YAML file.
 
     Raises:
         UserError: one line that names the file, the key and what would be right.
@@ -126,7 +126,7 @@ def read_matrix(path: Path) -> Matrix:
 
 
 def make_matrix(content: Mapping[str, Any], source: str) -> Matrix:
-    """The matrix of these keys; UserError as `read_matrix`, with `source` for the file."""
+    """Makes the matrix of these keys; UserError as `read_matrix`, with `source` for the file."""
     try:
         return Matrix(**{str(key): value for key, value in content.items()})
     except ValidationError as error:
@@ -134,7 +134,7 @@ def make_matrix(content: Mapping[str, Any], source: str) -> Matrix:
 
 
 def _first_line(error: ValidationError) -> str:
-    """What is wrong with the first bad key, and how many other keys are bad."""
+    """Says what is wrong with the first bad key, and how many other keys are bad."""
     found: dict[str, dict] = {}
     for entry in error.errors():
         # a part such as list[float] names an alternative of the key's type, no part of the file

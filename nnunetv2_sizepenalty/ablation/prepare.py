@@ -16,7 +16,7 @@ from nnunetv2_sizepenalty.nnunet_io.plan import Plan, plans_file, preprocess_com
 
 
 def prepare(matrix: Matrix, out: Path) -> Ablation:
-    """The ablation of a matrix, checked; writes nothing.
+    """Makes the ablation of a matrix and checks it; writes nothing.
 
     Raises:
         UserError: nnU-Net's folders, a dataset, its split or plan, or a trainer is missing.
@@ -70,7 +70,7 @@ def _check_trainer(trainer: str, matrix: Matrix) -> None:
 
 
 def _find_trainer(name: str) -> type:
-    """By nnU-Net's own look-up, without what it prints."""
+    """Finds the class by nnU-Net's own look-up, without what it prints."""
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
     with contextlib.redirect_stdout(io.StringIO()):
@@ -89,7 +89,7 @@ def _check_plan(dataset: Dataset, plans: str, configuration: str) -> None:
 
 
 def advice(ablation: Ablation, time_limit: bool) -> list[str]:
-    """What the user should know before the runs start."""
+    """Lists what the user should know before the runs start."""
     lines = []
     if time_limit and (others := sorted({run.trained_as for run in ablation.runs if not _resumes(run.trained_as)})):
         lines.append(

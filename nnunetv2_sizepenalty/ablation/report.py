@@ -65,7 +65,7 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def _rows(table: pd.DataFrame) -> list[dict]:
-    """The page's rows; a run that isn't done has its state in place of scores."""
+    """Makes the page's rows; a run that isn't done has its state in place of scores."""
     rows = []
     for row in table.to_dict("records"):
         done = row["state"] == DONE

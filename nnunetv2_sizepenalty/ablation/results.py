@@ -23,7 +23,7 @@ METRICS = ("dice", "rve", "detection_rate", "missed", "false_positives")
 
 
 def runs_table(ablation: Ablation, states: Mapping[str, State]) -> pd.DataFrame:
-    """A row per run and label, a single one for a run that isn't done."""
+    """Makes a row per run and label, a single one for a run that isn't done."""
     rows = []
     for run in ablation.runs:
         state = states[run.key]
@@ -43,7 +43,7 @@ def runs_table(ablation: Ablation, states: Mapping[str, State]) -> pd.DataFrame:
 
 
 def _scores(run: Run) -> list[dict[str, Any]]:
-    """The means over a run's cases, label by label."""
+    """Takes the means over a run's cases, label by label."""
     tuned, half = (read_evaluation(run.folder / name).cases for name in ("evaluation", "evaluation_at_half"))
     froc = read_froc(run.folder / "froc")
     cuts = read_operating_point(run.folder / "operating_point").cuts[ENSEMBLE]
@@ -66,7 +66,7 @@ def _scores(run: Run) -> list[dict[str, Any]]:
 
 
 def whole_models(runs: Sequence[Run], states: Mapping[str, State]) -> tuple[dict[str, list[Run]], list[str]]:
-    """The models that can be compared, with those repeats of which every fold is done; and a line on what is left out.
+    """Finds the models that can be compared, with the repeats of which every fold is done; and says what is left out.
 
     A comparison is of the same cases: a model without one fold is left out, not compared on what it has.
     """
@@ -91,7 +91,7 @@ def _count(runs: Sequence[Run], states: Mapping[str, State]) -> int:
 
 
 def _same_cases(models: Mapping[str, list[Run]]) -> list[dict[str, list[Run]]]:
-    """The models in groups that were scored on the same cases, with as many lesions in each."""
+    """Groups the models that were scored on the same cases, with as many lesions in each."""
     groups: dict[Any, dict[str, list[Run]]] = {}
     for name, runs in models.items():
         tables = [read_evaluation(run.folder / "evaluation").cases for run in runs]

@@ -78,7 +78,7 @@ class Run:
 
 
 def seeded(trainer: str, seed: int) -> str | None:
-    """The trainer's name with a seed; None for a trainer that knows none.
+    """Returns the trainer's name with a seed; None for a trainer that knows none.
 
     Raises:
         UserError: the name has a seed already.
@@ -94,7 +94,7 @@ def seeded(trainer: str, seed: int) -> str | None:
 def make_runs(
     matrix: Matrix, names: Mapping[str, str], parts: Mapping[tuple[str, int], Part], nnunet_results: Path, out: Path
 ) -> list[Run]:
-    """Every run of the matrix: repeat after repeat, model after model, fold after fold.
+    """Lists every run of the matrix: repeat after repeat, model after model, fold after fold.
 
     So a matrix that is stopped early can compare all models by the repeats that are whole.
 
@@ -136,7 +136,7 @@ def _models(matrix: Matrix, names: Mapping[str, str]) -> list[tuple[str, str, st
 
 
 def peers_of(run: Run, runs: Sequence[Run]) -> tuple[Run, ...]:
-    """The other folds of the run's model and repeat."""
+    """Returns the other folds of the run's model and repeat."""
     return tuple(
         other
         for other in runs

@@ -124,5 +124,5 @@ class Slurm:
 
 
 def _job_file(run: Run) -> Path:
-    """Where the id of a run's last job is, for the next call to follow it."""
+    """Tells where the id of a run's last job is, for the next call to follow it."""
     return run.folder / "slurm_job"

@@ -49,7 +49,7 @@ class State:
 
 
 def key_of(stage: Stage) -> str | None:
-    """What a stage's result depends on; None while an input is missing."""
+    """Says what a stage's result depends on; None while an input is missing."""
     try:
         status = [(str(path), path.stat()) for path in stage.inputs]
     except FileNotFoundError:
@@ -58,7 +58,7 @@ def key_of(stage: Stage) -> str | None:
 
 
 def is_done(run: Run, stage: Stage) -> bool:
-    """Whether the stage's folder is complete and was made from the inputs as they are now."""
+    """Tells whether the stage's folder is complete and was made from the inputs as they are now."""
     try:
         return marker(run, stage.name).read_text(encoding="utf-8") == key_of(stage)
     except OSError:
@@ -72,7 +72,7 @@ def mark_done(run: Run, stage: Stage, key: str) -> None:
 
 
 def next_step(ablation: Ablation, run: Run) -> Step | None:
-    """What the run needs next, None where nothing is left.
+    """Finds what the run needs next, None where nothing is left.
 
     Raises:
         UserError: no other fold was trained that could choose the run's threshold.
@@ -96,7 +96,7 @@ def next_step(ablation: Ablation, run: Run) -> Step | None:
 
 
 def _chosen_on(ablation: Ablation, run: Run) -> Sequence[Run] | None:
-    """The folds whose validation cases choose the run's threshold; None while one of them may still come."""
+    """Finds the folds whose validation cases choose the run's threshold; None while one of them may still come."""
     if not run.part.cross_fitted:
         return (run,)
     peers = peers_of(run, ablation.runs)
@@ -123,7 +123,7 @@ def clear_failure(run: Run) -> None:
 
 
 def read_failure(run: Run) -> str | None:
-    """Where and why a run stopped; None where it didn't."""
+    """Says where and why a run stopped; None where it didn't."""
     try:
         failure = json.loads(_failure_file(run).read_text(encoding="utf-8"))
         return f"{failure['step']}: {failure['reason']}"
@@ -132,7 +132,7 @@ def read_failure(run: Run) -> str | None:
 
 
 def log_tail(run: Run) -> list[str]:
-    """The last lines of a run's log."""
+    """Reads the last lines of a run's log."""
     try:
         return run.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
     except OSError:
@@ -140,7 +140,7 @@ def log_tail(run: Run) -> list[str]:
 
 
 def read_state(ablation: Ablation, run: Run) -> State:
-    """The run's state."""
+    """Reads the run's state from its files."""
     who = holder(run.lock)
     if who and not finished(run.fold_folder):
         return State(RUNNING, progress(run.fold_folder) or who)
