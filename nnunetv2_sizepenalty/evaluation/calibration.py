@@ -7,6 +7,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from sklearn.metrics import average_precision_score
 
+from nnunetv2_sizepenalty.evaluation.formulas import Ratio
 from nnunetv2_sizepenalty.lesions import SizeBins, voxels_to_ml
 
 NEIGHBOURHOOD_MM = 10.0
@@ -148,8 +149,8 @@ def volume_ratios(cases: Sequence[CalibrationCounts], bins: SizeBins | None = No
                 "soft_ml": soft,
                 "hard_ml": hard,
                 "reference_ml": reference,
-                "soft_to_hard": soft / hard if hard else float("nan"),
-                "soft_to_reference": soft / reference if reference else float("nan"),
+                "soft_to_hard": Ratio(soft, hard).value,
+                "soft_to_reference": Ratio(soft, reference).value,
             }
         )
     return rows

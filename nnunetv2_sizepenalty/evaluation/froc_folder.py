@@ -20,6 +20,7 @@ from nnunetv2_sizepenalty.evaluation.calibration import (
     volume_ratios,
 )
 from nnunetv2_sizepenalty.evaluation.folder import listed, pair_cases, size_bins
+from nnunetv2_sizepenalty.evaluation.formulas import Ratio
 from nnunetv2_sizepenalty.evaluation.froc import KEYS, Froc, lesion_average_precision, make_curves
 from nnunetv2_sizepenalty.evaluation.froc_case import CaseCurve, FrocRules, score_curve
 from nnunetv2_sizepenalty.evaluation.masks import MaskReader, mask_reader
@@ -161,7 +162,7 @@ def _voxels(cases: Sequence[str], per_label: dict[str, list[CaseCurve]]) -> pd.D
                     "reference_ml": counts.reference * counts.voxel_ml,
                     "soft_ml": counts.soft * counts.voxel_ml,
                     "hard_ml": counts.hard * counts.voxel_ml,
-                    "soft_to_hard": counts.soft / counts.hard if counts.hard else math.nan,
+                    "soft_to_hard": Ratio(counts.soft, counts.hard).value,
                 }
             )
     return pd.DataFrame(rows)
