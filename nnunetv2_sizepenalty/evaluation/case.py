@@ -12,6 +12,7 @@ from nnunetv2_sizepenalty.evaluation.lesion_rows import lesion_rows
 from nnunetv2_sizepenalty.evaluation.matching import Pairing, pair_lesions
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.lesions import voxels_to_ml
+from nnunetv2_sizepenalty.lesions.boxes import bounding_box
 
 
 @dataclass(frozen=True)
@@ -22,21 +23,6 @@ class CaseScores:
     metrics: dict[str, float]
     lesions: dict[str, np.ndarray]
     centroid: np.ndarray
-
-
-def bounding_box(*arrays: np.ndarray) -> tuple[slice, ...]:
-    """The smallest box that holds every voxel that is not 0 in any of the arrays; an empty box where there is none."""
-    used = arrays[0] != 0
-    for array in arrays[1:]:
-        used |= array != 0
-    box = []
-    while used.ndim:
-        along = np.flatnonzero(used.any(axis=tuple(range(1, used.ndim))))
-        if not len(along):
-            return (slice(0, 0),) * arrays[0].ndim
-        box.append(slice(int(along[0]), int(along[-1]) + 1))
-        used = used[box[-1]].any(axis=0)
-    return tuple(box)
 
 
 def score_case(

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.case import CaseScores, bounding_box, score_case
+from nnunetv2_sizepenalty.evaluation.case import CaseScores, score_case
 from nnunetv2_sizepenalty.evaluation.masks import Grid, MaskReader
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
+from nnunetv2_sizepenalty.lesions.boxes import bounding_box
 from nnunetv2_sizepenalty.nnunet_io.classes import Labels
 
 
