@@ -56,7 +56,7 @@ def write_comparison(
         case=case,
         images_folder=None if images_folder is None else Path(images_folder),
     )
-    labels = [compare_label(models, label, options) for label in models[0].runs[0].summary["labels"]]
+    labels = [compare_label(models, label, options) for label in models[0].runs[0].summary.labels]
     training = _training_charts(trainings) if trainings else {}
     return _write(Path(out), models, labels, training)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.evaluation.froc import Froc
-from nnunetv2_sizepenalty.evaluation.records import METRICS, Evaluation
+from nnunetv2_sizepenalty.evaluation.metrics import METRICS
+from nnunetv2_sizepenalty.evaluation.records import Evaluation
 from nnunetv2_sizepenalty.pages import theme
 from nnunetv2_sizepenalty.pages.export import write_figure
 from nnunetv2_sizepenalty.report import rows, tables
@@ -101,7 +102,7 @@ def make_page(
         check_froc(froc, evaluation.summary)
     scans = {case: sources.scan(case) for case in chosen}
     labels = []
-    for name in evaluation.summary["labels"]:
+    for name in evaluation.summary.labels:
         lesions = rows.lesion_rows(evaluation, name)
         at = dict(zip(lesions["key"], locate_lesions(lesions, scans, name), strict=True))
         labels.append(make_label(evaluation, name, at, froc))
@@ -137,8 +138,8 @@ def _viewer_note(evaluation: Evaluation, shown: int, images: bool) -> str:
     """Which cases the viewer holds, and that it draws masks alone where it does."""
     which = (
         "All cases are here."
-        if shown == evaluation.summary["cases"]
-        else f"{shown} of {evaluation.summary['cases']} cases are here: the largest missed lesions, the lowest, median "
+        if shown == evaluation.summary.cases
+        else f"{shown} of {evaluation.summary.cases} cases are here: the largest missed lesions, the lowest, median "
         "and highest Dice, and those named with --cases."
     )
     return which if images else f"No images were given (--images), so masks alone are drawn. {which}"
