@@ -11,14 +11,16 @@ from nnunetv2_sizepenalty.evaluation.metrics import METRICS
 from nnunetv2_sizepenalty.evaluation.records import Evaluation
 from nnunetv2_sizepenalty.pages import theme
 from nnunetv2_sizepenalty.pages.export import write_figure
+from nnunetv2_sizepenalty.pages.offline import render
 from nnunetv2_sizepenalty.report import rows, tables
 from nnunetv2_sizepenalty.report.choice import choose_cases
 from nnunetv2_sizepenalty.report.embed import embed_scan, locate_lesions
 from nnunetv2_sizepenalty.report.froc_section import check_froc
 from nnunetv2_sizepenalty.report.label import make_label
-from nnunetv2_sizepenalty.report.page import render_page
+from nnunetv2_sizepenalty.report.niivue import niivue_bundle
 from nnunetv2_sizepenalty.report.sources import Sources
 
+TEMPLATES = Path(__file__).parent / "templates"
 LESION_TABLE = [
     {"key": "case", "title": "case", "text": True},
     {"key": "fate", "title": "lesion", "text": True},
@@ -107,8 +109,10 @@ def make_page(
         at = dict(zip(lesions["key"], locate_lesions(lesions, scans, name), strict=True))
         labels.append(make_label(evaluation, name, at, froc))
     embedded = {case: embed_scan(scan, case, chosen[case]) for case, scan in scans.items()}
-    html = render_page(
+    html = render(
         "report.html.j2",
+        TEMPLATES,
+        functions={"niivue": niivue_bundle},
         title=title,
         summary=evaluation.summary,
         labels=labels,
