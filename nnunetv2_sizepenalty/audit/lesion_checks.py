@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from nnunetv2_sizepenalty.audit.case import TAU
 from nnunetv2_sizepenalty.audit.dataset import AuditedDataset
 from nnunetv2_sizepenalty.audit.findings import NOTE, WARNING, Finding
 from nnunetv2_sizepenalty.audit.sizes import by_size
+from nnunetv2_sizepenalty.losses.size_term import TAU
 from nnunetv2_sizepenalty.nnunet_io.plan import STOCK, preprocess_command
 from nnunetv2_sizepenalty.pages.numbers import number, percent, plural
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from nnunetv2_sizepenalty.audit.case import TAU
 from nnunetv2_sizepenalty.audit.dataset import AuditedDataset
 from nnunetv2_sizepenalty.audit.sizes import by_size
+from nnunetv2_sizepenalty.losses.size_term import TAU
 from nnunetv2_sizepenalty.pages.numbers import DASH, percent, size_name
 from nnunetv2_sizepenalty.pages.table import Cell, Table
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nnunetv2_sizepenalty.cli.processes import add_processes
 from nnunetv2_sizepenalty.figures import FORMATS
+from nnunetv2_sizepenalty.losses.size_term import TAU
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--perlesion", action="store_true", help="suggest for S of each lesion (_perlesion), not of the patch"
     )
-    parser.add_argument(
-        "--tau", type=float, metavar="VOXELS", default=600.0, help="show the weights of this tau as well"
-    )
+    parser.add_argument("--tau", type=float, metavar="VOXELS", default=TAU, help="show the weights of this tau as well")
     parser.add_argument(
         "--gate-ml",
         type=float,

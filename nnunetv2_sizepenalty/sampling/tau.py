@@ -10,7 +10,7 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.losses.terms import size_weight
+from nnunetv2_sizepenalty.losses.formulas import size_weight
 from nnunetv2_sizepenalty.sampling.lesion_locations import CaseLesions
 from nnunetv2_sizepenalty.sampling.patch_volumes import PATCHES_PER_CASE, PatchKind, draw_patch_volumes
 

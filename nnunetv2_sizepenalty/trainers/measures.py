@@ -9,7 +9,7 @@ import torch
 
 from nnunetv2_sizepenalty.lesions import SizeBins, voxels_to_ml
 from nnunetv2_sizepenalty.losses import Record
-from nnunetv2_sizepenalty.losses.terms import relative_volume_error
+from nnunetv2_sizepenalty.losses.formulas import relative_volume_error
 
 
 def gradient_ratio(norms: Mapping[str, float]) -> float:

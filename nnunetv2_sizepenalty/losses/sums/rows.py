@@ -1,7 +1,7 @@
 """Tensors as rows of voxels (lines along the last axis of a channel), and which rows need the full formula.
 
-On the CPU all rows are first taken for background that the network sees as such, for which short formulas do. The few
-that hold foreground, or a confident prediction of it, are gathered ("hard" rows) and redone by the full formula.
+On the CPU all rows are first summed as background that the network sees as such, for which short formulas do. The few
+that hold foreground, or a confident prediction of it, are gathered (the exact rows) and summed by the full formula.
 """
 
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ TILE_VOXELS = 2**17
 ACCELERATOR_TILE_VOXELS = 2**22
 # up to this probability p of foreground, rounding leaves 1 - p and log(1 - p) good to 3e-5 in float32
 CONFIDENT = 0.998
-# the logit of an ignored voxel: its p, derivative and cross-entropy are exactly 0, in float16 too
-OFF = -1e4
+# its p, derivative and cross-entropy are exactly 0, in float16 too
+IGNORED_LOGIT = -1e4
 
 
 def as_rows(tensor: Tensor) -> Tensor:
@@ -33,12 +33,12 @@ def tiles(rows: Tensor, dim: int = 0) -> Iterator[slice]:
         yield slice(start, start + step)
 
 
-def are_cheap_to_find(rows: Tensor) -> bool:
-    """Hard rows on the CPU are; an accelerator would have to be waited for, and dense passes cost little there."""
+def background_first(rows: Tensor) -> bool:
+    """Tells whether short formulas pay: on an accelerator they would mean a wait, and exact passes cost little."""
     return rows.device.type == "cpu"
 
 
-def find_hard(reference: Tensor, peak: Tensor) -> Tensor:
+def find_exact(reference: Tensor, peak: Tensor) -> Tensor:
     """Index of the rows that hold foreground (positive in `reference`) or whose highest p of foreground is near 1."""
     if reference.dtype == torch.bool:
         reference = reference.view(torch.uint8)  # for which the reduction is vectorised

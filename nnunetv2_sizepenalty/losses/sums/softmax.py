@@ -14,29 +14,29 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
-from nnunetv2_sizepenalty.losses import rows
-from nnunetv2_sizepenalty.losses.terms import VoxelTerm, entropy_of
+from nnunetv2_sizepenalty.losses.formulas import VoxelTerm, entropy_of
+from nnunetv2_sizepenalty.losses.sums import rows
 
 
-class _Kept(NamedTuple):
+class _ForGradient(NamedTuple):
     """What the gradient is made of.
 
-    background_p, background_slope: p (B, K, R, W) and f'(e) (B, R, W), right where a row is not hard; None if all are,
+    background_p, background_slope: p (B, K, R, W) and f'(e) (B, R, W), right where a row is not exact; None if all are,
         the slope also where it is 1 or there is no term.
-    hard: index of the hard rows among the B R, None for all.
-    p, labels, slope: of the hard rows, (n, K, W), (n, 1, W) and, with a term, (n, 1, W).
+    exact: index of the exact rows among the B R, None for all.
+    p, labels, slope: of the exact rows, (n, K, W), (n, 1, W) and, with a term, (n, 1, W).
     """
 
     background_p: Tensor | None
     background_slope: Tensor | None
-    hard: Tensor | None
+    exact: Tensor | None
     p: Tensor
     labels: Tensor
     slope: Tensor | None
 
 
 class SoftmaxSums(torch.autograd.Function):
-    """V_p, TP, V_g of the foreground classes and the sum of a voxel term."""
+    """Computes V_p, TP, V_g of the foreground classes and the sum of a voxel term."""
 
     @staticmethod
     def forward(
@@ -53,7 +53,7 @@ class SoftmaxSums(torch.autograd.Function):
         Returns:
             V_p, TP and V_g of shape (B, K - 1), and the sum of `term` over all voxels (None without a term).
         """
-        sums, ctx.kept = _look(*_rows(logits, labels, ignored), term)
+        sums, ctx.saved = _sum_rows(*_rows(logits, labels, ignored), term)
         ctx.save_for_backward(logits, labels, ignored)
         ctx.term = term
         classes = logits.shape[1] - 1
@@ -66,26 +66,26 @@ class SoftmaxSums(torch.autograd.Function):
     def backward(ctx, predicted: Tensor, overlap: Tensor, _reference: Tensor, voxels: Tensor | None):
         """Gradient of the logits, computed in float32 and rounded once to their type."""
         logits, labels, ignored = ctx.saved_tensors
-        # the first backward turns what was kept into the gradient; a second one (retain_graph) looks anew
-        kept, ctx.kept = ctx.kept, None
-        if kept is None:
-            _, kept = _look(*_rows(logits, labels, ignored), ctx.term)
+        # the first backward turns what was saved into the gradient; a second one (retain_graph) sums anew
+        saved, ctx.saved = ctx.saved, None
+        if saved is None:
+            _, saved = _sum_rows(*_rows(logits, labels, ignored), ctx.term)
         batch, classes, width = len(logits), logits.shape[1], logits.shape[-1]
         height = logits.numel() // (batch * classes * width)
         # what a unit of p_k is worth, by V_p and by TP; background is worth nothing
         worths = pad(torch.stack([predicted, overlap]), (1, 0)).repeat_interleave(height, 1)
-        predicted_of_row, overlap_of_row = (rows.take(worth, kept.hard) for worth in worths)
-        hard = kept.p
-        for tile in rows.tiles(hard):
-            slope = None if voxels is None else kept.slope[tile] * voxels
-            labels = kept.labels[tile].long()
-            hard[tile] = _exact_gradient(hard[tile], labels, slope, predicted_of_row[tile], overlap_of_row[tile])
-        if kept.background_p is None:
-            gradient = hard.view(batch, height, classes, width).transpose(1, 2)
+        predicted_of_row, overlap_of_row = (rows.take(worth, saved.exact) for worth in worths)
+        exact = saved.p
+        for tile in rows.tiles(exact):
+            slope = None if voxels is None else saved.slope[tile] * voxels
+            labels = saved.labels[tile].long()
+            exact[tile] = _exact_gradient(exact[tile], labels, slope, predicted_of_row[tile], overlap_of_row[tile])
+        if saved.background_p is None:
+            gradient = exact.view(batch, height, classes, width).transpose(1, 2)
         else:
-            gradient = kept.background_p
-            _finish_background(gradient, kept.background_slope, predicted, voxels, ctx.term)
-            gradient.transpose(1, 2)[kept.hard // height, kept.hard % height] = hard
+            gradient = saved.background_p
+            _finish_background(gradient, saved.background_slope, predicted, voxels, ctx.term)
+            gradient.transpose(1, 2)[saved.exact // height, saved.exact % height] = exact
         return gradient.reshape(logits.shape).to(logits.dtype), None, None, None
 
 
@@ -96,39 +96,39 @@ def _rows(logits: Tensor, labels: Tensor, ignored: Tensor | None) -> tuple[Tenso
     labels = labels.reshape(len(logits), -1, width)
     if ignored is not None:
         ignored = ignored.reshape(labels.shape)
-        x = x.masked_fill(ignored[:, None], rows.OFF)
+        x = x.masked_fill(ignored[:, None], rows.IGNORED_LOGIT)
         x[:, 0].masked_fill_(ignored, 0)
         labels = labels.masked_fill(ignored, 0)
     return x, labels
 
 
-def _look(x: Tensor, labels: Tensor, term: VoxelTerm | None) -> tuple[Tensor, _Kept]:
+def _sum_rows(x: Tensor, labels: Tensor, term: VoxelTerm | None) -> tuple[Tensor, _ForGradient]:
     """Sums of each row (B R, 3 (K - 1) + 1: V_p, TP and V_g of the classes, then the term), what the gradient needs."""
     batch, classes, height, _ = x.shape
     dtype = torch.promote_types(x.dtype, torch.float32)
     sums = x.new_zeros((batch * height, 3 * (classes - 1) + 1), dtype=dtype)
     labels = labels.flatten(0, 1)
-    p = slope = hard = None
-    if rows.are_cheap_to_find(x):
-        p, slope, peak = _look_at_background(x, term, sums)
-        hard = rows.find_hard(labels, peak)
-        x = x.transpose(1, 2)[hard // height, hard % height]
+    p = slope = exact = None
+    if rows.background_first(x):
+        p, slope, peak = _sum_background(x, term, sums)
+        exact = rows.find_exact(labels, peak)
+        x = x.transpose(1, 2)[exact // height, exact % height]
     else:
         x = x.transpose(1, 2).flatten(0, 1)
-    labels = rows.take(labels, hard)[:, None]
-    exact = sums.new_empty((len(x), sums.shape[1]))
+    labels = rows.take(labels, exact)[:, None]
+    exact_sums = sums.new_empty((len(x), sums.shape[1]))
     exact_p = sums.new_empty(x.shape)
     exact_slope = sums.new_empty(labels.shape) if term else None
     for tile in rows.tiles(x):
-        parts = _look_exactly(x[tile].to(dtype), labels[tile].long(), term)
-        exact[tile], exact_p[tile] = parts[:2]
+        parts = _sum_exactly(x[tile].to(dtype), labels[tile].long(), term)
+        exact_sums[tile], exact_p[tile] = parts[:2]
         if term:
             exact_slope[tile] = parts[2]
-    rows.put(sums, hard, exact)
-    return sums, _Kept(p, slope, hard, exact_p, labels, exact_slope)
+    rows.put(sums, exact, exact_sums)
+    return sums, _ForGradient(p, slope, exact, exact_p, labels, exact_slope)
 
 
-def _look_at_background(x: Tensor, term: VoxelTerm | None, sums: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+def _sum_background(x: Tensor, term: VoxelTerm | None, sums: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
     """Fills `sums` as if all rows held background alone; returns p, slope and the highest foreground p of each row."""
     batch, classes, height, width = x.shape
     by_sample = sums.view(batch, height, -1)
@@ -166,7 +166,7 @@ def _finish_background(
             torch.sum(foreground, 0, out=p[sample, 0, tile]).neg_()
 
 
-def _look_exactly(x: Tensor, labels: Tensor, term: VoxelTerm | None) -> tuple[Tensor, Tensor, Tensor | None]:
+def _sum_exactly(x: Tensor, labels: Tensor, term: VoxelTerm | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """Sums over each row, p, and the term's slope with its factor of class; exact where p_t is near 1 as well."""
     log_p = torch.log_softmax(x, 1)
     p = log_p.exp()
@@ -185,7 +185,7 @@ def _look_exactly(x: Tensor, labels: Tensor, term: VoxelTerm | None) -> tuple[Te
 
 
 def _exact_gradient(p: Tensor, labels: Tensor, slope: Tensor | None, predicted: Tensor, overlap: Tensor) -> Tensor:
-    """Gradient of hard rows (n, K, W), of which `predicted` and `overlap` are the worths (n, K)."""
+    """Gradient of exact rows (n, K, W), of which `predicted` and `overlap` are the worths (n, K)."""
     worth = predicted[..., None]
     own = overlap[..., None].expand_as(p).gather(1, labels) * p.gather(1, labels)
     mean = (p * worth).sum(1, keepdim=True) + own

@@ -1,4 +1,4 @@
-"""V_p, V_g and TP of a batch, computed once for all terms; what nnU-Net's targets look like is known here alone."""
+"""V_p, V_g and TP of a batch, computed once for all terms; what a loss asks of its logits and target."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,10 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from nnunetv2_sizepenalty.losses.distributed import global_sums
-from nnunetv2_sizepenalty.losses.sigmoid import SigmoidSums
-from nnunetv2_sizepenalty.losses.softmax import SoftmaxSums
-from nnunetv2_sizepenalty.losses.terms import VoxelTerm
+from nnunetv2_sizepenalty.losses.formulas import VoxelTerm
+from nnunetv2_sizepenalty.losses.sums.sigmoid import SigmoidSums
+from nnunetv2_sizepenalty.losses.sums.softmax import SoftmaxSums
+from nnunetv2_sizepenalty.losses.target_layout import TargetLayout
 
 
 @dataclass(frozen=True)
@@ -34,62 +35,52 @@ class Batch:
     """Logits and target of one scale as nnU-Net passes them, with the ignored voxels told apart.
 
     logits: (B, heads, *spatial).
-    reference: with regions (B, heads, *spatial), foreground where positive; else labels (B, 1, *spatial).
-    ignored: bool (B, 1, *spatial), or None.
-    cells: (B, C, *spatial), C foreground channels: a voxel's nearest lesion, 1 to n, 0 where there is none; or None.
+    reference, ignored, cells: of the target, see `TargetLayout.split`.
+    layout: the target's.
     """
 
     logits: Tensor
     reference: Tensor
     ignored: Tensor | None
-    regions: bool
-    cells: Tensor | None = None
+    cells: Tensor | None
+    layout: TargetLayout
 
     @classmethod
     def of(
         cls, logits: Tensor, target: Tensor, regions: bool, ignore_label: int | None, with_cells: bool = False
     ) -> "Batch":
-        """Splits nnU-Net's target: with regions its last channel is 1 where ignored, else `ignore_label` marks it.
-
-        Behind all that, `with_cells`, come the cells' channels.
+        """Splits nnU-Net's target by its `TargetLayout`.
 
         Raises:
             ValueError: the shapes of logits and target do not fit.
         """
-        heads = logits.shape[1]
-        channels = heads + (ignore_label is not None) if regions else 1
-        cell_channels = (heads if regions else heads - 1) if with_cells else 0
-        expected = (len(logits), channels + cell_channels, *logits.shape[2:])
-        if target.shape != expected or (not regions and heads < 2):
+        layout = TargetLayout(logits.shape[1], regions, ignore_label, with_cells)
+        expected = (len(logits), layout.width, *logits.shape[2:])
+        if target.shape != expected or not layout.channels:
             kind = ("regions" if regions else "labels") + (" and cells" if with_cells else "")
             raise ValueError(
                 f"logits of shape {tuple(logits.shape)} do not fit a target of {kind} {tuple(target.shape)}"
             )
-        cells = target[:, channels:] if with_cells else None
-        reference, ignored = target[:, :channels], None
-        if ignore_label is not None:
-            ignored = reference[:, -1:] == 1 if regions else reference == ignore_label
-            reference = reference[:, :heads] if regions else reference
-        return cls(logits, reference, ignored, regions, cells)
+        return cls(logits, *layout.split(target), layout)
 
     def valid_voxels(self) -> int | Tensor:
-        """Voxels that are not ignored, at least 1."""
+        """Counts the voxels that are not ignored, at least 1."""
         if self.ignored is None:
             return self.reference[:, :1].numel()
         return (~self.ignored).sum().clamp(min=1)
 
     def measure(self, term: VoxelTerm | None = None) -> tuple[Volumes, Tensor | None]:
-        """The volumes, and the sum of a voxel term over all voxels (and channels, with regions)."""
-        if self.regions or self.logits.shape[1] == 2:
-            sums = SigmoidSums.apply(self.logits, self.reference, self.ignored, not self.regions, term)
+        """Returns the volumes, and the sum of a voxel term over all voxels (and channels, with regions)."""
+        if self.layout.regions or self.logits.shape[1] == 2:
+            sums = SigmoidSums.apply(self.logits, self.reference, self.ignored, not self.layout.regions, term)
         else:
             sums = SoftmaxSums.apply(self.logits, self.reference, self.ignored, term)
         predicted, overlap, reference, voxels = sums
         return Volumes(predicted, reference, overlap), voxels
 
     def cross_entropies(self) -> Tensor:
-        """Voxelwise cross-entropy by PyTorch's own functions, 0 where ignored: (B, [R with regions,] *spatial)."""
-        if not self.regions:
+        """Returns PyTorch's own cross-entropy of each voxel, 0 where ignored: (B, [R with regions,] *spatial)."""
+        if not self.layout.regions:
             labels = self.reference[:, 0].long()
             if self.ignored is None:
                 return cross_entropy(self.logits, labels, reduction="none")
