@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from nnunetv2_sizepenalty.evaluation.records import METRICS, Aggregate, Estimate, LabelSummary, Summary, Tables, unit_of
-from nnunetv2_sizepenalty.pages.numbers import DASH, interval, number, size_name
+from nnunetv2_sizepenalty.pages.numbers import DASH, amount, interval, number, size_name
 from nnunetv2_sizepenalty.pages.table import Cell, Table
 
 SUMMARY_GROUPS: dict[str, tuple[str, ...]] = {
@@ -147,7 +147,7 @@ def lesion_strata_table(tables: Tables) -> Table:
             Cell(size_name(stratum["name"])),
             Cell(f"{stratum['lesions']:,}"),
             Cell(f"{stratum['missed']:,}"),
-            Cell(f"{stratum['false_positives']:,}", f"{number(stratum[unit.column('false_positive')])} {unit}"),
+            Cell(f"{stratum['false_positives']:,}", amount(stratum[unit.column("false_positive")], unit)),
             *(estimate_cell(stratum["estimates"][name]) for name in LESION_STRATA_COLUMNS),
         )
         for stratum in tables["lesion_strata"]
