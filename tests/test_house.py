@@ -38,7 +38,7 @@ def imports_of(path: Path) -> Iterator[tuple[str, str | None]]:
     "folders, absent",
     [
         (("losses", "architectures"), "nnunetv2"),
-        pytest.param(("lesions", "evaluation", "report", "comparison"), "torch", marks=pytest.mark.xfail(strict=True)),
+        (("lesions", "evaluation", "report", "comparison"), "torch"),
     ],
 )
 def test_folders_import_without(folders, absent):

@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from nnunetv2_sizepenalty.ablation.commands import compare_command
-from nnunetv2_sizepenalty.ablation.process import CommandFailed, open_log, run_ours
+from nnunetv2_sizepenalty.ablation.commands import comparison
+from nnunetv2_sizepenalty.ablation.process import call, open_log, write_line
 from nnunetv2_sizepenalty.ablation.runs import Run
 from nnunetv2_sizepenalty.ablation.state import DONE, Ablation, State
+from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation import read_evaluation, read_froc
 from nnunetv2_sizepenalty.operating_point import ENSEMBLE, read_operating_point
 
@@ -118,8 +119,9 @@ def compare(ablation: Ablation, states: Mapping[str, State]) -> tuple[list[tuple
             folder = ablation.out / (name if len(groups) == 1 else f"{name}_{number}")
             with open_log(ablation.out / "compare.log") as log:
                 try:
-                    run_ours(compare_command(evaluation, group, folder), log)
-                except CommandFailed:
+                    call(comparison(evaluation, group, folder), log)
+                except (UserError, OSError) as error:
+                    write_line(log, f"compare failed: {error}")
                     lines.append(
                         f"{', '.join(group)}: `compare` failed, its output is in {ablation.out / 'compare.log'}"
                     )

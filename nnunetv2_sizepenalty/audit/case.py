@@ -17,11 +17,11 @@ from nnunetv2_sizepenalty.audit.plan_case import (
 )
 from nnunetv2_sizepenalty.audit.raw_case import CasePaths, RawCase, read_raw_case
 from nnunetv2_sizepenalty.lesions import component_voxels, label_components, voxels_to_ml
-from nnunetv2_sizepenalty.losses.terms import size_weight
+from nnunetv2_sizepenalty.losses.formulas import size_weight
+from nnunetv2_sizepenalty.losses.size_term import TAU
 from nnunetv2_sizepenalty.nnunet_io.plan import Plan
 from nnunetv2_sizepenalty.sampling.lesion_locations import CaseLesions, locate_lesions
 
-TAU = 600.0
 COLUMNS = (
     "case", "label", "voxels", "size", "outside", "kept", "by_voxel", "by_lesion", "patch_weight", "own_weight",
 )  # fmt: skip

@@ -7,13 +7,13 @@ from typing import Any
 import pandas as pd
 
 from nnunetv2_sizepenalty.atomic import atomic_file
-from nnunetv2_sizepenalty.audit.case import TAU
 from nnunetv2_sizepenalty.audit.charts import COLUMNS, label_charts
 from nnunetv2_sizepenalty.audit.checks import not_looked_at
 from nnunetv2_sizepenalty.audit.dataset import AuditedDataset
 from nnunetv2_sizepenalty.audit.findings import Finding
 from nnunetv2_sizepenalty.audit.tables import size_table
 from nnunetv2_sizepenalty.audit.words import about, folds, headline
+from nnunetv2_sizepenalty.losses.size_term import TAU
 from nnunetv2_sizepenalty.pages import numbers, theme
 from nnunetv2_sizepenalty.pages.offline import render
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from nnunetv2_sizepenalty.audit.case import TAU
 from nnunetv2_sizepenalty.audit.dataset import AuditedDataset
 from nnunetv2_sizepenalty.audit.sizes import by_size
+from nnunetv2_sizepenalty.losses.size_term import TAU
 from nnunetv2_sizepenalty.pages.numbers import DASH, percent, size_name
 from nnunetv2_sizepenalty.pages.table import Cell, Table
 
@@ -22,7 +22,7 @@ PLANNED = {
 
 
 def size_table(audit: AuditedDataset, label: str) -> Table:
-    """A row a bin of size; without a plan, counts and voxels alone."""
+    """Makes a row a bin of size; without a plan, counts and voxels alone."""
     rows = by_size(audit, label)
     planned = PLANNED if audit.plan is not None else {}
     columns = [Cell("size"), *map(Cell, COUNTS.values()), Cell("voxels", note="median, in the raw label map")]

@@ -6,6 +6,7 @@ from pathlib import Path
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.figures import FORMATS
+from nnunetv2_sizepenalty.losses.size_term import CAP, TAU
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a page with sliders for tau, lambda, cap, both volumes and the variants of S; opens with no network",
     )
-    parser.add_argument("--tau", type=float, default=600.0, help="voxels at which the weight has fallen to 0.37")
-    parser.add_argument("--cap", type=float, default=10.0, help="highest penalty of a sample")
+    parser.add_argument("--tau", type=float, default=TAU, help="voxels at which the weight has fallen to 0.37")
+    parser.add_argument("--cap", type=float, default=CAP, help="highest penalty of a sample")
 
 
 def run(args: argparse.Namespace) -> None:

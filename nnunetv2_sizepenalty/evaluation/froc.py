@@ -148,3 +148,12 @@ def make_curves(
             }
             frames.append(pd.DataFrame(frame, columns=CURVE_COLUMNS))
     return pd.concat(frames, ignore_index=True)
+
+
+def headlines(froc: Froc) -> list[str]:
+    """Returns a line on each label, for the terminal and for logs."""
+    return [
+        f"{name}: lesion-wise average precision {label['lesion_average_precision']:.3f}, "
+        f"expected calibration error near lesions {label['expected_calibration_error']:.3f}"
+        for name, label in froc.summary["labels"].items()
+    ]

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from nnunetv2_sizepenalty.figures.style import save
 from nnunetv2_sizepenalty.losses import SizeTerm
-from nnunetv2_sizepenalty.losses.terms import relative_volume_error, size_weight
+from nnunetv2_sizepenalty.losses.formulas import relative_volume_error, size_weight
+from nnunetv2_sizepenalty.losses.size_penalty import size_penalty, uncapped_penalty
 
 # reference volumes that are drawn, as shares of tau
 _SHARES = (1 / 60, 1 / 10, 1 / 3, 1.0, 2.0)
@@ -65,7 +66,7 @@ def _relative_error(axes: Axes) -> None:
 def _penalty(axes: Axes, term: SizeTerm) -> None:
     ratio = _ratios(term)
     for reference, color in _references(term):
-        axes.plot(ratio, term(ratio * reference, reference), color=color, label=f"$V_g$ = {reference:g}")
+        axes.plot(ratio, size_penalty(term, ratio * reference, reference), color=color, label=f"$V_g$ = {reference:g}")
     axes.axhline(term.cap, color=_GREY, ls=":", zorder=0)
     axes.annotate("cap", (float(ratio[0]), term.cap), xytext=(4, 4), **_NEAR)
     axes.set(xscale="log", xlim=(float(ratio[0]), float(ratio[-1])), ylim=(0, 1.1 * term.cap))
@@ -78,9 +79,8 @@ def _gradient(axes: Axes, term: SizeTerm) -> None:
     ratio = _ratios(term)
     for reference, color in _references(term):
         predicted = (ratio * reference).requires_grad_()
-        error = relative_volume_error(predicted, reference, term.smooth)
-        before = _slope(size_weight(reference, term.tau) * error, predicted)
-        capped = _slope(term(predicted, reference), predicted) == 0
+        before = _slope(uncapped_penalty(term, predicted, reference), predicted)
+        capped = _slope(size_penalty(term, predicted, reference), predicted) == 0
         axes.plot(ratio, before, color=color, ls=":", lw=1.2)
         axes.plot(ratio, before.masked_fill(capped, torch.nan), color=color)
         edges = (capped[1:] != capped[:-1]).nonzero()[:, 0]

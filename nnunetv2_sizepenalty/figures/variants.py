@@ -11,12 +11,12 @@ from nnunetv2_sizepenalty.figures.style import save
 from nnunetv2_sizepenalty.lesions import label_components
 from nnunetv2_sizepenalty.lesions.cells import lesion_cells
 from nnunetv2_sizepenalty.losses import Gate, SizeTerm, build_loss, logit_gradient_norms
-from nnunetv2_sizepenalty.losses.terms import log_volume_ratio, relative_volume_error, size_weight
+from nnunetv2_sizepenalty.losses.formulas import log_volume_ratio, relative_volume_error, size_weight
+from nnunetv2_sizepenalty.losses.size_penalty import gate_factor, size_penalty
+from nnunetv2_sizepenalty.losses.size_term import TAU, WEIGHT
 from nnunetv2_sizepenalty.losses.weighting import LearnedWeight
-from nnunetv2_sizepenalty.trainers.schedule import anneal_factor, late_factor
 
 THESIS, VARIANT, OTHER = "#555555", "#D55E00", "#0072B2"
-TAU = 600.0
 # a patch of the thesis's plan for ISLES, and a share of foreground as such patches have it
 PATCH_VOXELS, PRIOR = 32 * 112 * 112, 0.005
 
@@ -48,7 +48,8 @@ def _soft_cap(axes: Axes) -> None:
     reference = torch.tensor(100.0, dtype=torch.float64)
     predicted = _volumes(0, 4)
     for soft, colour, label in ((False, THESIS, "min(c, x), the thesis's"), (True, VARIANT, "with _softcap")):
-        axes.plot(predicted / reference, SizeTerm(TAU, soft_cap=soft)(predicted, reference), color=colour, label=label)
+        penalty = size_penalty(SizeTerm(soft_cap=soft), predicted, reference)
+        axes.plot(predicted / reference, penalty, color=colour, label=label)
     axes.set(xscale="log", xlabel="$V_p / V_g$", ylabel="penalty", title="_softcap: a slope beyond the cap too")
     axes.legend()
 
@@ -67,9 +68,12 @@ def _log_ratio(axes: Axes) -> None:
 def _gates(axes: Axes) -> None:
     limit = 1000.0
     volume = _volumes(1, 4)
-    axes.plot(volume / limit, size_weight(volume, TAU), color=THESIS, ls=":", label=r"$\exp(-V_g / 600)$ beside it")
-    axes.plot(volume / limit, Gate(limit)(volume, volume), color=VARIANT, label="with _gate5ml, _gatePred5ml")
-    axes.plot(volume / limit, Gate(limit, hard=True)(volume, volume), color=OTHER, label="with _hardgate5ml")
+    axes.plot(
+        volume / limit, size_weight(volume, TAU), color=THESIS, ls=":", label=rf"$\exp(-V_g / {TAU:g})$ beside it"
+    )
+    smooth, hard = (gate_factor(Gate(limit, hard=hard), volume, volume) for hard in (False, True))
+    axes.plot(volume / limit, smooth, color=VARIANT, label="with _gate5ml, _gatePred5ml")
+    axes.plot(volume / limit, hard, color=OTHER, label="with _hardgate5ml")
     axes.set(xscale="log", xlabel="volume / the gate's", ylabel="factor on S", title="Gates: S for small lesions")
     axes.legend()
 
@@ -77,9 +81,11 @@ def _gates(axes: Axes) -> None:
 def _schedules(axes: Axes) -> None:
     epochs = 400
     epoch = np.linspace(0, epochs, 801)
-    late = [0.3 * late_factor(e, epochs, 40) for e in epoch]
-    anneal = [0.3 * anneal_factor(e, 50) for e in epoch]
-    axes.axhline(0.3, color=THESIS, ls=":", label="the thesis's")
+    late, anneal = (
+        [WEIGHT * term.schedule_factor(e, epochs) for e in epoch]
+        for term in (SizeTerm(late_percent=40), SizeTerm(anneal_epochs=50))
+    )
+    axes.axhline(WEIGHT, color=THESIS, ls=":", label="the thesis's")
     axes.plot(epoch, late, color=VARIANT, label="with _late40")
     axes.plot(epoch, anneal, color=OTHER, label="with _anneal50")
     axes.set(xlabel="epoch of 400", ylabel=r"$\lambda_s$", title="_late, _anneal: S when it has a gradient")
@@ -101,7 +107,7 @@ def _balanced(axes: Axes) -> None:
         for weighting, found in ratios.items():
             norms = logit_gradient_norms(build_loss("SD", regions=True, weighting=weighting), logits, mask)
             found.append(norms["S"] / norms["D"] or np.nan)
-    axes.plot(predicted, ratios["fixed"], color=THESIS, label=r"$\lambda_s$ = 0.3")
+    axes.plot(predicted, ratios["fixed"], color=THESIS, label=rf"$\lambda_s$ = {WEIGHT:g}")
     axes.plot(predicted, ratios["balanced"], color=VARIANT, label="with _balanced")
     axes.set(xscale="log", yscale="log", xlabel="$V_p / V_g$", ylabel="gradient of S / gradient of D")
     axes.set_title("_balanced: S never drowns its partners")
@@ -110,7 +116,7 @@ def _balanced(axes: Axes) -> None:
 
 def _learned(axes: Axes) -> None:
     for penalty, colour in ((5.0, THESIS), (1.0, OTHER), (0.2, VARIANT)):
-        weight = LearnedWeight(0.3)
+        weight = LearnedWeight(WEIGHT)
         optimiser = torch.optim.Adam(weight.parameters(), lr=0.01)
         course = []
         for _ in range(400):
@@ -127,7 +133,7 @@ def _prior_bias(axes: Axes) -> None:
     reference = _volumes(0, 4)
     for share, colour, label in ((0.5, THESIS, "at p = 0.5"), (PRIOR, VARIANT, f"with _priorbias, prior {PRIOR:g}")):
         predicted = torch.full_like(reference, share * PATCH_VOXELS)
-        axes.plot(reference, SizeTerm(TAU)(predicted, reference), color=colour, label=label)
+        axes.plot(reference, size_penalty(SizeTerm(), predicted, reference), color=colour, label=label)
     axes.set(xscale="log", xlabel="$V_g$ in a patch of 32 x 112 x 112", ylabel="penalty at the start")
     axes.set_title("_priorbias: not at the cap from the start")
     axes.legend()

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from nnunetv2_sizepenalty.losses.volumes import Batch, Volumes
+from nnunetv2_sizepenalty.losses.sums.volumes import Batch, Volumes
 
 
 def lesion_volumes(batch: Batch, volumes: Volumes) -> tuple[Tensor, Tensor]:
-    """V_p, with gradient, and V_g of each lesion of a batch; one dimension, V_g is 0 where there is no lesion.
+    """Returns V_p, with gradient, and V_g of each lesion of a batch; one dimension, V_g is 0 where there is no lesion.
 
     A pair of sample and channel without a second lesion keeps its `volumes`. The others need one more look at the
     voxels, by autograd: logits should be of float32 or better, so that both gradients meet there.
@@ -30,26 +30,20 @@ def lesion_volumes(batch: Batch, volumes: Volumes) -> tuple[Tensor, Tensor]:
             cells = cells.masked_fill(batch.ignored[samples, 0], 0)
         n = int(lesions[:, channel].max())
         predicted.append(_sums(_probability(batch, samples, channel), cells, n))
-        reference.append(_sums(_truth(batch, samples, channel).to(volumes.reference.dtype), cells, n))
+        truth = batch.layout.mask(batch.reference[samples, batch.layout.channel(channel)], channel)
+        reference.append(_sums(truth.to(volumes.reference.dtype), cells, n))
     return torch.cat(predicted), torch.cat(reference)
 
 
 def _probability(batch: Batch, samples: Tensor, channel: int) -> Tensor:
     """p of one channel, (n, *spatial), with a gradient that is exact in both tails."""
     logits = batch.logits[samples]
-    if batch.regions:
+    if batch.layout.regions:
         margin = logits[:, channel]
     else:
         others = [head for head in range(logits.shape[1]) if head != channel + 1]
         margin = logits[:, channel + 1] - logits[:, others].logsumexp(1)
     return logsigmoid(margin).exp()
-
-
-def _truth(batch: Batch, samples: Tensor, channel: int) -> Tensor:
-    """y of one channel, bool (n, *spatial)."""
-    if batch.regions:
-        return batch.reference[samples, channel] > 0
-    return batch.reference[samples, 0] == channel + 1
 
 
 def _sums(values: Tensor, cells: Tensor, n: int) -> Tensor:

@@ -1,20 +1,19 @@
 """The loss of a combination of letters: its terms from one computation of the volumes, weighted and added."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from nnunetv2_sizepenalty.losses.cells import lesion_volumes
-from nnunetv2_sizepenalty.losses.diagnostics import Record
-from nnunetv2_sizepenalty.losses.letters import term_weights
-from nnunetv2_sizepenalty.losses.size_penalty import Gate, SizeTerm, mean_over_lesions
-from nnunetv2_sizepenalty.losses.terms import CROSS_ENTROPY, FOCAL, dice, top_share, tversky
-from nnunetv2_sizepenalty.losses.volumes import Batch
-from nnunetv2_sizepenalty.losses.weighting import WEIGHTINGS, LearnedWeight, Weighting, balancing_weight
-
-OVERLAP_TERMS = {"D": dice, "T": tversky}
-VOXEL_TERMS = {"F": FOCAL, "C": CROSS_ENTROPY}
+from nnunetv2_sizepenalty.losses.formulas import VoxelTerm
+from nnunetv2_sizepenalty.losses.record import Record
+from nnunetv2_sizepenalty.losses.size_penalty import is_saturated, mean_over_lesions
+from nnunetv2_sizepenalty.losses.size_term import THESIS, Gate, SizeTerm, Weighting
+from nnunetv2_sizepenalty.losses.sums.volumes import Batch
+from nnunetv2_sizepenalty.losses.terms import TERMS, term_weights
+from nnunetv2_sizepenalty.losses.weighting import LearnedWeight, balancing_weight
 
 
 class CompoundLoss(nn.Module):
@@ -34,40 +33,41 @@ class CompoundLoss(nn.Module):
         ignore_label: int | None = None,
         batch_dice: bool = False,
         ddp: bool = False,
-        size_term: SizeTerm | None = None,
-        per_lesion: bool = False,
-        weighting: Weighting = "fixed",
+        size_term: SizeTerm = THESIS,
     ):
         super().__init__()
-        if weighting not in WEIGHTINGS:
-            raise ValueError(f"weighting {weighting!r} is none of {', '.join(WEIGHTINGS)}")
-        if weighting != "fixed" and "S" not in weights:
-            raise ValueError(f"weighting {weighting!r} is of S, which is not among {list(weights)}")
-        if per_lesion and "S" not in weights:
+        if size_term.needs_plan:
+            raise ValueError("tau or the gate of S is in mL, make it voxels first: SizeTerm.in_voxels")
+        if size_term.weighting != "fixed" and "S" not in weights:
+            raise ValueError(f"weighting {size_term.weighting!r} is of S, which is not among {list(weights)}")
+        if size_term.per_lesion and "S" not in weights:
             raise ValueError(f"per_lesion is of S, which is not among {list(weights)}")
-        if weighting == "balanced" and len(weights) == 1:
+        if size_term.weighting == "balanced" and len(weights) == 1:
             raise ValueError("S alone has no partners to be balanced with")
         self.weights = dict(weights)
-        self.weighting = weighting
+        self._formulas = {letter: TERMS[letter].resolve() for letter in weights}
         self.learned: LearnedWeight | None = None
-        if weighting == "learned":
+        if size_term.weighting == "learned":
             self.learned = LearnedWeight(self.weights["S"])
             self.weights["S"] = 1.0
         self.regions = regions
         self.ignore_label = ignore_label
         self.batch_dice = batch_dice
         self.ddp = ddp
-        self.size_term = size_term or SizeTerm()
-        self.per_lesion = per_lesion
+        self.size_term = size_term
         self.last: Record | None = None
 
+    def set_tau(self, tau: float) -> None:
+        """Sets tau of S, in voxels: for a trainer that estimates it after the loss was built."""
+        self.size_term = replace(self.size_term, tau=tau)
+
     def forward(self, net_output: Tensor, target: Tensor, voxel_ratio: float = 1.0) -> Tensor:
-        """The loss of one scale.
+        """Returns the loss of one scale.
 
         Args:
             net_output: logits (B, heads, *spatial) of any floating type.
             target: with regions (B, heads [+ 1, ignored where 1], *spatial), else labels (B, 1, *spatial). With
-                `per_lesion` a channel of `lesion_cells` for each region or foreground class comes behind.
+                a `per_lesion` S a channel of `lesion_cells` for each region or foreground class comes behind.
             voxel_ratio: voxels of this scale per voxel of full resolution; `DeepSupervision` passes it.
 
         Raises:
@@ -77,36 +77,39 @@ class CompoundLoss(nn.Module):
         return sum(terms.values())
 
     def weighted_terms(self, net_output: Tensor, target: Tensor, voxel_ratio: float = 1.0) -> dict[str, Tensor]:
-        """Each term with its weight, with gradient; leaves `last` as it is."""
+        """Returns each term with its weight, with gradient; leaves `last` as it is."""
         return self._evaluate(net_output, target, voxel_ratio)[0]
 
     def _evaluate(self, net_output: Tensor, target: Tensor, voxel_ratio: float) -> tuple[dict[str, Tensor], Record]:
-        if "K" in self.weights or self.per_lesion or self.weighting == "balanced":
+        takes = {letter: TERMS[letter].takes for letter in self.weights}
+        balanced = self.size_term.weighting == "balanced"
+        if "cross-entropies" in takes.values() or self.size_term.per_lesion or balanced:
             # two functions differentiate the logits, or one more often: gradients must meet in float32
             net_output = net_output.to(torch.promote_types(net_output.dtype, torch.float32))
-        batch = Batch.of(net_output, target, self.regions, self.ignore_label, self.per_lesion)
-        voxel_term = next((VOXEL_TERMS[letter] for letter in self.weights if letter in VOXEL_TERMS), None)
+        batch = Batch.of(net_output, target, self.regions, self.ignore_label, self.size_term.per_lesion)
+        voxel_term = next((self._formulas[letter] for letter in takes if takes[letter] == "voxel"), None)
         volumes, voxels = batch.measure(voxel_term)
-        summed = volumes
-        if self.batch_dice and OVERLAP_TERMS.keys() & self.weights.keys():
-            summed = volumes.over_batch(self.ddp)
+        summed = volumes.over_batch(self.ddp) if self.batch_dice and "overlap" in takes.values() else volumes
 
         terms = {}
-        for letter in self.weights:
-            if letter in OVERLAP_TERMS:
-                terms[letter] = OVERLAP_TERMS[letter](summed.predicted, summed.reference, summed.overlap).mean()
-            elif letter in VOXEL_TERMS:
-                terms[letter] = voxels / self._voxel_count(letter, batch)
-            elif letter == "K":
-                terms[letter] = top_share(batch.cross_entropies())
+        for letter, formula in self._formulas.items():
+            if takes[letter] == "overlap":
+                terms[letter] = formula(summed.predicted, summed.reference, summed.overlap).mean()
+            elif takes[letter] == "voxel":
+                terms[letter] = voxels / self._voxel_count(formula, batch)
+            elif takes[letter] == "cross-entropies":
+                terms[letter] = formula(batch.cross_entropies())
             else:
-                seen = lesion_volumes(batch, volumes) if self.per_lesion else (volumes.predicted, volumes.reference)
-                terms[letter], lesions = mean_over_lesions(self.size_term(*seen, voxel_ratio), seen[1], self.ddp)
+                seen = (volumes.predicted, volumes.reference)
+                if self.size_term.per_lesion:
+                    seen = lesion_volumes(batch, volumes)
+                penalty = formula(self.size_term, *seen, voxel_ratio)
+                terms[letter], lesions = mean_over_lesions(penalty, seen[1], self.ddp)
         weighted = {letter: self.weights[letter] * term for letter, term in terms.items()}
         if "S" not in terms:
             return weighted, Record.of(terms, volumes)
         weighted["S"], factor = self._weigh_size(terms["S"], lesions, weighted, net_output)
-        saturated = self.size_term.saturated(*(volume.detach() for volume in seen), voxel_ratio)
+        saturated = is_saturated(self.size_term, *(volume.detach() for volume in seen), voxel_ratio)
         return weighted, Record.of(terms, volumes, seen[1] > 0, saturated, factor)
 
     def _weigh_size(
@@ -117,15 +120,14 @@ class CompoundLoss(nn.Module):
         if self.learned is not None:
             return weight * self.learned(penalty, lesions), weight * self.learned.factor
         factor = penalty.new_tensor(weight)
-        if self.weighting == "balanced" and logits.requires_grad:
+        if self.size_term.weighting == "balanced" and logits.requires_grad:
             factor = balancing_weight(weight, weighted | {"S": penalty}, logits, self.ddp)
         return factor * penalty, factor
 
-    def _voxel_count(self, letter: str, batch: Batch) -> int | Tensor:
+    def _voxel_count(self, term: VoxelTerm, batch: Batch) -> int | Tensor:
         """What the sum over voxels (and channels, with regions) is divided by."""
         count = batch.valid_voxels()
-        if letter == "C" and batch.ignored is not None:
-            # nnU-Net's DC_and_BCE_loss with an ignore label: a mean over voxels of the sum over regions
+        if term.sums_regions_if_ignoring and batch.ignored is not None:
             return count
         return count * batch.reference.shape[1]
 
@@ -137,16 +139,17 @@ def build_loss(
     ignore_label: int | None = None,
     batch_dice: bool = False,
     ddp: bool = False,
-    tau: float = 600.0,
-    cap: float = 10.0,
+    size_term: SizeTerm = THESIS,
     weights: Mapping[str, float] | None = None,
-    log_ratio: bool = False,
-    soft_cap: bool = False,
+    tau: float | None = None,
+    cap: float | None = None,
+    log_ratio: bool | None = None,
+    soft_cap: bool | None = None,
     gate: Gate | None = None,
-    per_lesion: bool = False,
-    weighting: Weighting = "fixed",
+    per_lesion: bool | None = None,
+    weighting: Weighting | None = None,
 ) -> CompoundLoss:
-    """The loss of one of `COMBINATIONS`.
+    """Returns the loss of one of `COMBINATIONS`.
 
     Args:
         code: letters of the combination, such as "DTS".
@@ -154,25 +157,32 @@ def build_loss(
         ignore_label: nnU-Net's; with regions any number says that the target's last channel is 1 where ignored.
         batch_dice: D and T sum their volumes over the batch first.
         ddp: the lesion-positive mean of S and the sums of `batch_dice` are over all processes' batches.
-        tau: voxels at which the weight of S has fallen to exp(-1).
-        cap: highest penalty of S for a pair of sample and channel; its gradient is 0 from there on.
-        weights: letter -> weight, in place of the default.
-        log_ratio, soft_cap, gate: variants of S, see `SizeTerm`.
-        per_lesion: S is that of each lesion and its cell, averaged over the lesions; the target must hold the cells.
-        weighting: "fixed"; "balanced", the weight of S is the share of its partners' logit gradient norms that its own
-            is held at; "learned", exp(-s) S + s with a parameter s of the loss, which the optimiser must be given.
+        size_term: S, with tau and gate in voxels. Per lesion, the target must hold the cells; with a learned weight,
+            the optimiser must be given the loss's parameter.
+        weights: letter -> weight, in place of the default, and of `size_term.weight`.
+        tau, cap, log_ratio, soft_cap, gate, per_lesion, weighting: override those fields of `size_term`.
 
     Raises:
-        ValueError: an unknown combination, a weight for a letter that is not in it, tau or cap not positive, a
-            variant of S where there is no S, balanced where nothing is beside it.
+        ValueError: an unknown combination, a weight for a letter that is not in it, tau or cap not positive, a volume
+            in mL, a variant of S where there is no S, balanced where nothing is beside it.
     """
+    fields = {
+        "tau": tau,
+        "cap": cap,
+        "log_ratio": log_ratio,
+        "soft_cap": soft_cap,
+        "gate": gate,
+        "per_lesion": per_lesion,
+        "weighting": weighting,
+    }
+    size_term = replace(size_term, **{name: value for name, value in fields.items() if value is not None})
+    if size_term.weight is not None:
+        weights = {"S": size_term.weight, **(weights or {})}
     return CompoundLoss(
         term_weights(code, weights),
         regions=regions,
         ignore_label=ignore_label,
         batch_dice=batch_dice,
         ddp=ddp,
-        size_term=SizeTerm(tau, cap, log_ratio=log_ratio, soft_cap=soft_cap, gate=gate),
-        per_lesion=per_lesion,
-        weighting=weighting,
+        size_term=size_term,
     )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from nnunetv2_sizepenalty.losses.compound import CompoundLoss
-from nnunetv2_sizepenalty.losses.diagnostics import Record
+from nnunetv2_sizepenalty.losses.record import Record
+from nnunetv2_sizepenalty.losses.size_term import SizeTerm
 from nnunetv2_sizepenalty.losses.weighting import LearnedWeight
 
 
@@ -41,8 +42,17 @@ class DeepSupervision(nn.Module):
         """The learned weight of the wrapped loss, one for all scales."""
         return self.loss.learned
 
+    @property
+    def size_term(self) -> SizeTerm:
+        """S of the wrapped loss, at full resolution."""
+        return self.loss.size_term
+
+    def set_tau(self, tau: float) -> None:
+        """Sets tau of S, in voxels of full resolution."""
+        self.loss.set_tau(tau)
+
     def forward(self, net_outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-        """The loss over all scales, finest first; `last` is the record of the finest that has a weight."""
+        """Returns the loss over all scales, finest first; `last` is the record of the finest that has a weight."""
         total, self.last = 0.0, None
         for weight, *scale in self._scales(net_outputs, targets):
             total = total + weight * self.loss(*scale)
@@ -50,7 +60,7 @@ class DeepSupervision(nn.Module):
         return total
 
     def weighted_terms(self, net_outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Each term with its own weight, summed over the scales with theirs; leaves `last` as it is."""
+        """Returns each term with its own weight, summed over the scales with theirs; leaves `last` as it is."""
         totals = dict.fromkeys(self.weights, 0.0)
         for weight, *scale in self._scales(net_outputs, targets):
             for letter, term in self.loss.weighted_terms(*scale).items():

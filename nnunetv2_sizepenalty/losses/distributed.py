@@ -1,4 +1,4 @@
-"""A sum over the processes of a distributed run that gradients flow through."""
+"""Sums over the processes of a distributed run, which gradients flow through, and the largest of them."""
 
 from collections.abc import Sequence
 
@@ -22,9 +22,17 @@ class _GlobalSum(torch.autograd.Function):
 
 
 def global_sums(*tensors: Tensor, ddp: bool) -> Sequence[Tensor]:
-    """Sums of `tensors`, of one shape, over all processes with `ddp`; else they themselves.
+    """Returns the sums of `tensors`, of one shape, over all processes with `ddp`; else they themselves.
 
     The gradient is summed over the processes too (as by nnU-Net's AllGatherGrad), so that after DDP's averaging n
     processes with equal shares get the gradient that one process gets. Every process must call it.
     """
     return _GlobalSum.apply(torch.stack(tensors)).unbind() if ddp else tensors
+
+
+def global_max(value: Tensor, ddp: bool) -> Tensor:
+    """Returns the largest `value` of all processes with `ddp`, without a gradient; every process must call it."""
+    if ddp:
+        value = value.clone()
+        dist.all_reduce(value, dist.ReduceOp.MAX)
+    return value

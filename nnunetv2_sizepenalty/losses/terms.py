@@ -1,106 +1,98 @@
-"""The formula of every loss term, each in this one place.
+"""The terms of a loss, a letter each, and the combinations of them: parser, --help and docs are made from these tables.
 
-Terms of volumes (D, T, S) take V_p, V_g and TP, tensors of one value a pair of sample and foreground channel (or of one
-value a channel, summed over the batch), and return a tensor of that shape; autograd differentiates them, since these
-tensors are tiny. Terms of voxels (F, C) state their derivative as well: autograd would store each of their steps.
+A new term is a formula and a row here. Needs no torch: what computes a term is named, and found when a loss is built.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor
+from nnunetv2_sizepenalty.losses.size_term import WEIGHT
 
-SMOOTH = 1e-5
-
-
-def dice(predicted: Tensor, reference: Tensor, overlap: Tensor) -> Tensor:
-    """1 - (2 TP + s) / (V_p + V_g + s): nnU-Net's MemoryEfficientSoftDiceLoss plus one (Milletari et al. 2016)."""
-    return 1 - (2 * overlap + SMOOTH) / (predicted + reference + SMOOTH)
-
-
-def tversky(
-    predicted: Tensor, reference: Tensor, overlap: Tensor, false_positives: float = 0.3, false_negatives: float = 0.7
-) -> Tensor:
-    """1 - (TP + s) / (TP + a FP + b FN + s), FP = V_p - TP, FN = V_g - TP (Salehi et al. 2017; thesis table A.1)."""
-    errors = false_positives * (predicted - overlap) + false_negatives * (reference - overlap)
-    found = overlap + SMOOTH
-    return 1 - found / (found + errors)
-
-
-def size_weight(reference: Tensor, tau: float) -> Tensor:
-    """exp(-V_g / tau): 1 for the smallest lesion, 0.37 at tau voxels (thesis section 3.4)."""
-    return torch.exp(-reference / tau)
-
-
-def relative_volume_error(predicted: Tensor, reference: Tensor, smooth: float = SMOOTH) -> Tensor:
-    """|V_p - V_g| / (V_g + s) (thesis section 3.5)."""
-    return (predicted - reference).abs() / (reference + smooth)
-
-
-def log_volume_ratio(predicted: Tensor, reference: Tensor, unit: float = 1.0) -> Tensor:
-    """|log((V_p + u) / (V_g + u))|, u one voxel: half and twice the volume cost the same, nothing predicted more."""
-    return ((predicted + unit) / (reference + unit)).log().abs()
-
-
-def hard_cap(penalty: Tensor, cap: float) -> Tensor:
-    """min(c, penalty), with a gradient of exactly 0 once the cap is reached (thesis section 3.5)."""
-    return torch.where(penalty < cap, penalty, cap)
-
-
-def soft_cap(penalty: Tensor, cap: float) -> Tensor:
-    """c (1 - exp(-penalty / c)): below c as well, but with a gradient that fades instead of ending."""
-    return -cap * torch.expm1(-penalty / cap)
-
-
-def hard_gate(volume: Tensor, limit: float) -> Tensor:
-    """1 up to the limit, 0 above: the size term switched off for large lesions (thesis section 6.5)."""
-    return (volume <= limit).to(volume.dtype)
-
-
-def gate(volume: Tensor, limit: float, floor: float = 0.1) -> Tensor:
-    """1 up to the limit L, floor + (1 - floor) exp(-((V - L) / L)^2) above: smooth, also at L (thesis section 6.4)."""
-    above = (volume / limit - 1).clamp(min=0)
-    return floor + (1 - floor) * torch.exp(-above.square())
+if TYPE_CHECKING:
+    from nnunetv2_sizepenalty.losses.formulas import VoxelTerm
 
 
 @dataclass(frozen=True)
-class VoxelTerm:
-    """A function f of a voxel's cross-entropy e = -log(1 - q), where q is the probability that the wrong classes get.
+class Term:
+    """One row.
 
-    value_and_slope: (q, e) to f and df/de, which may overwrite e; None for e itself, of slope 1.
-    foreground, background: factor on voxels of either kind.
+    Attributes:
+        name: in a word or two.
+        meaning: one line on what it does.
+        weight: in the sum, beside other terms; alone, every term has 1.
+        formula: "module:name" in this package.
+        takes: what the formula is a function of. "overlap": V_p, V_g and TP of each pair, whose values are averaged.
+            "voxel": it is a `VoxelTerm`, averaged over the voxels. "cross-entropies": of all voxels, to one value.
+            "volumes": a `SizeTerm`, V_p, V_g and the scale's voxel ratio, averaged over the pairs with a lesion.
     """
 
-    value_and_slope: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
-    foreground: float = 1.0
-    background: float = 1.0
+    name: str
+    meaning: str
+    weight: float
+    formula: str
+    takes: Literal["overlap", "voxel", "cross-entropies", "volumes"]
+
+    def resolve(self) -> "Callable | VoxelTerm":
+        """Imports the formula."""
+        module, name = self.formula.split(":")
+        return getattr(import_module(f"{__package__}.{module}"), name)
 
 
-def focal(wrong: Tensor, entropy: Tensor) -> tuple[Tensor, Tensor]:
-    """q^2 e, by which an easy voxel hardly counts (gamma 2; Lin et al. 2017), and its slope 2 q (1 - q) e + q^2."""
-    wrong_entropy = entropy.mul_(wrong)
-    value = wrong * wrong_entropy
-    double = wrong_entropy.mul_(2)
-    return value, torch.lerp(double, wrong, wrong, out=double)
+TERMS: dict[str, Term] = {
+    "D": Term("Dice", "soft overlap of prediction and reference", 1.0, "formulas:dice", "overlap"),
+    "T": Term(
+        "Tversky",
+        "overlap in which a false negative costs 0.7 and a false positive 0.3",
+        1.0,
+        "formulas:tversky",
+        "overlap",
+    ),
+    "F": Term(
+        "focal",
+        "cross-entropy of the hard voxels (gamma 2; 0.25 on foreground, 0.75 on background)",
+        1.0,
+        "formulas:FOCAL",
+        "voxel",
+    ),
+    "C": Term("cross-entropy", "nnU-Net's own, over all voxels", 1.0, "formulas:CROSS_ENTROPY", "voxel"),
+    "K": Term(
+        "top-10 % cross-entropy",
+        "the mean of the tenth of the voxels with the highest cross-entropy",
+        1.0,
+        "formulas:top_share",
+        "cross-entropies",
+    ),
+    "S": Term(
+        "size penalty",
+        "relative volume error, weighted by exp(-volume / tau); no localisation",
+        WEIGHT,
+        "size_penalty:size_penalty",
+        "volumes",
+    ),
+}
+
+COMBINATIONS: tuple[str, ...] = (
+    *("D", "DT", "DTF", "DTS", "F", "FD", "FS", "FSD", "S", "SD", "ST", "T", "TF", "TFS"),
+    *("DTFS", "DC", "DK", "DCS", "DKS"),
+)
 
 
-# alpha 0.25 on foreground (thesis table A.1)
-FOCAL = VoxelTerm(focal, foreground=0.25, background=0.75)
-CROSS_ENTROPY = VoxelTerm()
+def term_weights(code: str, weights: Mapping[str, float] | None = None) -> dict[str, float]:
+    """Returns the weight of each term of `code`, in its order: `weights[letter]` or the default, 1 for a term alone.
 
+    The defaults are the thesis's (section 3.6).
 
-def entropy_of(wrong: Tensor) -> Tensor:
-    """e = -log(1 - q) for q up to rows.CONFIDENT, to the last digits also where 1 - q rounds to 1.
+    >>> term_weights("DTS"), term_weights("S")
+    ({'D': 1.0, 'T': 1.0, 'S': 0.3}, {'S': 1.0})
 
-    The same as -log1p(-q), for which PyTorch takes ten times as long as for log on some processors.
+    Raises:
+        ValueError: `code` is no combination, or `weights` names a letter that is not in it.
     """
-    right = 1 - wrong
-    rounded_off = (right - 1).add_(wrong)
-    return rounded_off.sub_(right.log_())
-
-
-def top_share(voxelwise: Tensor, percent: float = 10) -> Tensor:
-    """Mean of the highest `percent` % of the values, ignored voxels (which hold 0) counted: nnU-Net's TopKLoss."""
-    count = max(1, int(voxelwise.numel() * percent / 100))
-    return voxelwise.flatten().topk(count, sorted=False).values.mean()
+    if code not in COMBINATIONS:
+        raise ValueError(f"no loss combination {code!r}, choose one of {', '.join(COMBINATIONS)}")
+    weights = dict(weights or {})
+    if unknown := set(weights) - set(code):
+        raise ValueError(f"weights for {sorted(unknown)}, but {code!r} holds only {list(code)}")
+    return {letter: float(weights.get(letter, 1.0 if len(code) == 1 else TERMS[letter].weight)) for letter in code}

@@ -1,38 +1,44 @@
-"""How much S weighs beside its partners: fixed, held in balance with their gradients, or learned."""
+"""How much S weighs beside its partners where its weight is not fixed: in balance with their gradients, or learned."""
 
 from collections.abc import Mapping
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from nnunetv2_sizepenalty.losses.diagnostics import squared_gradient_norms
-from nnunetv2_sizepenalty.losses.distributed import global_sums
+from nnunetv2_sizepenalty.losses.distributed import global_max, global_sums
+from nnunetv2_sizepenalty.losses.gradients import squared_norm, term_gradients
 
-Weighting = Literal["fixed", "balanced", "learned"]
-WEIGHTINGS = get_args(Weighting)
 # S of large lesions alone is small by design (exp(-V_g / tau)): balance must not undo that
 LARGEST_BALANCED = 10.0
+# below 0.5: at a loss scale of 65,536, torch's first, it takes half of what float16 holds and leaves the other half
+LARGEST_LOGIT_GRADIENT = 0.499
 
 
 def balancing_weight(share: float, terms: Mapping[str, Tensor], logits: Tensor, ddp: bool) -> Tensor:
-    """The factor on S at which its logit gradient's norm is `share` of the sum of its partners', of all processes.
+    """Returns the factor on S at which its logit gradient's norm is `share` of the sum of its partners'.
 
     Args:
         share: the wanted ratio of norms.
         terms: the partners with their weights, and S without.
         logits: of float32 or better, which `terms` were computed from.
+        ddp: the norms are of all processes' batches.
 
     Returns:
-        A scalar without gradient, at most `LARGEST_BALANCED`; `share` itself where S has no gradient, so that its value
-        stays readable.
+        A scalar without gradient, the same in all processes: at most `LARGEST_BALANCED`, and so small that no logit's
+        gradient of S exceeds `LARGEST_LOGIT_GRADIENT`; `share` itself where S has no gradient, so that its value stays
+        readable.
     """
-    squares = squared_gradient_norms(terms, [logits])
-    letters = list(squares)
-    norms = dict(zip(letters, global_sums(*(squares[letter] for letter in letters), ddp=ddp), strict=True))
+    squares = {}
+    for letter, (gradient,) in term_gradients(terms, [logits]):
+        squares[letter] = squared_norm([gradient])
+        if letter == "S":
+            least, most = gradient.aminmax()  # the norm of infinite order takes twenty times as long
+            largest = torch.maximum(least.abs(), most.abs())
+    norms = dict(zip(squares, global_sums(*squares.values(), ddp=ddp), strict=True))
     own = norms.pop("S").sqrt()
     partners = sum(square.sqrt() for square in norms.values())
-    return torch.where(own > 0, share * partners / own, share).clamp(max=LARGEST_BALANCED)
+    factor = torch.where(own > 0, share * partners / own, share).clamp(max=LARGEST_BALANCED)
+    return torch.minimum(factor, LARGEST_LOGIT_GRADIENT / global_max(largest, ddp=ddp))
 
 
 class LearnedWeight(nn.Module):
@@ -48,5 +54,5 @@ class LearnedWeight(nn.Module):
         return torch.exp(-self.log_variance)
 
     def forward(self, penalty: Tensor, lesions: Tensor) -> Tensor:
-        """The term; 0 where the batch holds no `lesions`, which say nothing of S's variance."""
+        """Returns the term; 0 where the batch holds no `lesions`, which say nothing of S's variance."""
         return (self.factor * penalty + self.log_variance) * (lesions > 0)

@@ -12,9 +12,9 @@ from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.records import to_json
 from nnunetv2_sizepenalty.nnunet_io.classes import Labels
+from nnunetv2_sizepenalty.nnunet_io.json_file import read_json
 from nnunetv2_sizepenalty.operating_point.choose import Choice, CrossFit, Number
 from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
-from nnunetv2_sizepenalty.operating_point.model_folder import read_json
 
 ENSEMBLE = "ensemble"
 FORMAT = 1

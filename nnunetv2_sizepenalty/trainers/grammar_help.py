@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from nnunetv2_sizepenalty.losses import COMBINATIONS, LETTERS, term_weights
+from nnunetv2_sizepenalty.losses import COMBINATIONS, TERMS, term_weights
 from nnunetv2_sizepenalty.trainers.names import ATTENTION_ASPP, MODIFIERS, PREFIX, parse
 
 
@@ -12,14 +12,14 @@ def grammar_tables() -> list[Table]:
     combinations.add_column("combination")
     combinations.add_column("loss (weight x term)")
     for code in COMBINATIONS:
-        terms = (f"{weight:g} {LETTERS[letter].name}" for letter, weight in term_weights(code).items())
+        terms = (f"{weight:g} {TERMS[letter].name}" for letter, weight in term_weights(code).items())
         combinations.add_row(code, " + ".join(terms))
     combinations.add_row(ATTENTION_ASPP.removeprefix(PREFIX), "nnU-Net's own loss and recipe on AttentionASPPUNet")
 
     letters = Table(title="letters", title_justify="left")
     letters.add_column("letter")
     letters.add_column("term")
-    for letter, row in LETTERS.items():
+    for letter, row in TERMS.items():
         letters.add_row(letter, f"{row.name}: {row.meaning}")
 
     modifiers = Table(title="modifiers, in this order", title_justify="left")
@@ -39,7 +39,7 @@ def explain(name: str) -> Table | None:
     table = Table(title=name, title_justify="left", show_header=False)
     weights = {"S": parsed.values["size_weight"]} if "size_weight" in parsed.values else None
     for letter, weight in term_weights(parsed.combination, weights).items():
-        table.add_row(letter, f"{weight:g} x {LETTERS[letter].name}: {LETTERS[letter].meaning}")
+        table.add_row(letter, f"{weight:g} x {TERMS[letter].name}: {TERMS[letter].meaning}")
     if "recipe" not in parsed.values:
         table.add_row("(no recipe named)", "the thesis's recipe, with AttentionASPPUNet")
     for modifier in MODIFIERS:

@@ -9,7 +9,7 @@ import torch
 
 from nnunetv2_sizepenalty.lesions import SizeBins, Spacing, size_of, size_unit
 from nnunetv2_sizepenalty.losses import Record
-from nnunetv2_sizepenalty.losses.terms import relative_volume_error
+from nnunetv2_sizepenalty.losses.formulas import relative_volume_error
 
 
 def gradient_ratio(norms: Mapping[str, float]) -> float:

@@ -12,7 +12,8 @@ from browsers import open_page
 from nnunetv2_sizepenalty.cli.main import main
 from nnunetv2_sizepenalty.figures.explorer import write_explorer
 from nnunetv2_sizepenalty.figures.explorer.signals import LARGEST_LESION, PATCH
-from nnunetv2_sizepenalty.losses import Gate, SizeTerm, terms
+from nnunetv2_sizepenalty.losses import Gate, SizeTerm, formulas
+from nnunetv2_sizepenalty.losses.size_penalty import gate_factor, is_saturated, size_penalty, uncapped_penalty
 
 GATES = {
     "none": lambda voxels: None,
@@ -48,7 +49,7 @@ def doubles(*values: float) -> list[torch.Tensor]:
 
 def slope_of(term: SizeTerm, predicted: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     predicted = predicted.clone().requires_grad_()
-    return torch.autograd.grad(term(predicted, reference).sum(), predicted)[0]
+    return torch.autograd.grad(size_penalty(term, predicted, reference).sum(), predicted)[0]
 
 
 def expected(state: dict) -> dict[str, float]:
@@ -56,28 +57,28 @@ def expected(state: dict) -> dict[str, float]:
     term = term_of(state)
     predicted, reference, none = doubles(state["v_p"], state["v_g"], 0.0)
     if state["log_ratio"]:
-        error = terms.log_volume_ratio(predicted, reference)
+        error = formulas.log_volume_ratio(predicted, reference)
     else:
-        error = terms.relative_volume_error(predicted, reference)
-    penalty, slope = term(predicted, reference), slope_of(term, predicted, reference)
+        error = formulas.relative_volume_error(predicted, reference)
+    penalty, slope = size_penalty(term, predicted, reference), slope_of(term, predicted, reference)
     return {
-        "weight": terms.size_weight(reference, state["tau"]).item(),
+        "weight": formulas.size_weight(reference, state["tau"]).item(),
         "error": error.item(),
-        "gate_factor": 1.0 if term.gate is None else term.gate(predicted, reference).item(),
-        "uncapped": term.uncapped(predicted, reference).item(),
+        "gate_factor": 1.0 if term.gate is None else gate_factor(term.gate, predicted, reference).item(),
+        "uncapped": uncapped_penalty(term, predicted, reference).item(),
         "penalty": penalty.item(),
         "added": state["lambda_s"] * penalty.item(),
         "slope": slope.item(),
         "added_slope": state["lambda_s"] * slope.item(),
-        "dice_right": terms.dice(predicted, reference, torch.minimum(predicted, reference)).item(),
-        "dice_wrong": terms.dice(predicted, reference, none).item(),
+        "dice_right": formulas.dice(predicted, reference, torch.minimum(predicted, reference)).item(),
+        "dice_wrong": formulas.dice(predicted, reference, none).item(),
     }
 
 
 def silence(state: dict, numbers: dict[str, float]) -> str:
     if numbers["gate_factor"] == 0:
         return "gate closed"
-    if not term_of(state).saturated(*doubles(state["v_p"], state["v_g"])):
+    if not is_saturated(term_of(state), *doubles(state["v_p"], state["v_g"])):
         return ""
     return "beyond the cap" if state["soft_cap"] else "cap reached"
 
@@ -164,7 +165,7 @@ def around_the_cap(variant: dict, tau: float, cap: float, v_g: float) -> list[fl
     if v_g > 50 * tau:
         return []
     at_cap = cap * math.exp(v_g / tau)
-    relative, log_ratio = v_g + at_cap * (v_g + terms.SMOOTH), (v_g + 1) * math.exp(min(at_cap, 50)) - 1
+    relative, log_ratio = v_g + at_cap * (v_g + formulas.SMOOTH), (v_g + 1) * math.exp(min(at_cap, 50)) - 1
     v_p = log_ratio if variant["log_ratio"] else relative
     return [v_p * (1 + step) for step in (-1e-6, 1e-6)] if v_p < 0.99 * PATCH else []
 
@@ -239,7 +240,9 @@ def test_curves_and_map_are_the_losses(page, variant):
         assert len(rows) == 401
         predicted = torch.tensor([row["p"] for row in rows], dtype=torch.float64)
         reference = torch.full_like(predicted, state["v_g"])
-        wanted = term(predicted, reference) if column == "penalty" else slope_of(term, predicted, reference)
+        wanted = (
+            size_penalty(term, predicted, reference) if column == "penalty" else slope_of(term, predicted, reference)
+        )
         torch.testing.assert_close(torch.tensor([row[column] for row in rows], dtype=torch.float64), wanted)
         dead = wanted == term.cap if column == "penalty" else (wanted == 0) & (predicted != reference)
         if not state["soft_cap"]:
@@ -248,9 +251,9 @@ def test_curves_and_map_are_the_losses(page, variant):
     predicted, reference, penalty = (
         torch.tensor([row[name] for row in rows], dtype=torch.float64) for name in ("predicted", "reference", "penalty")
     )
-    torch.testing.assert_close(penalty, term(predicted, reference))
-    closed = torch.zeros_like(penalty) if term.gate is None else term.gate(predicted, reference) == 0
-    silent = (term.saturated(predicted, reference) | closed.bool()) & (not state["soft_cap"])
+    torch.testing.assert_close(penalty, size_penalty(term, predicted, reference))
+    closed = torch.zeros_like(penalty) if term.gate is None else gate_factor(term.gate, predicted, reference) == 0
+    silent = (is_saturated(term, predicted, reference) | closed.bool()) & (not state["soft_cap"])
     assert silent.tolist() == [row["silent"] for row in rows]
 
 

@@ -1,6 +1,6 @@
 """One of two gloo processes: gradients of a small network under DistributedDataParallel with each loss.
 
-Arguments: rank, file for the rendezvous, file for the gradients of rank 0. The cases are for the test, too.
+Arguments: rank, file for the rendezvous, file for the results of rank 0. The cases are for the test, too.
 """
 
 import sys
@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from nnunetv2_sizepenalty.lesions import lesion_cells
 from nnunetv2_sizepenalty.losses import build_loss
+from nnunetv2_sizepenalty.losses.weighting import balancing_weight
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class DdpCase:
     regions: bool
     batch_dice: bool
     per_lesion: bool = False
+    weighting: str = "fixed"
 
     @property
     def options(self) -> dict:
@@ -29,24 +31,27 @@ class DdpCase:
             "regions": self.regions,
             "batch_dice": self.batch_dice,
             "per_lesion": self.per_lesion,
+            "weighting": self.weighting,
             "tau": 30.0,
         }
 
     def __str__(self) -> str:
         kind = "regions" if self.regions else "softmax"
+        dice = "batchdice" if self.batch_dice else "sampledice"
         per_lesion = "-perlesion" if self.per_lesion else ""
-        return f"{self.code}-{kind}{self.heads}-{'batchdice' if self.batch_dice else 'sampledice'}{per_lesion}"
+        return f"{self.code}-{kind}{self.heads}-{dice}{per_lesion}-{self.weighting}"
 
 
+HEADS = ((1, True), (2, False), (3, False))
 CASES = [
-    DdpCase(code, heads, regions, batch_dice)
-    for code in ("D", "T", "S", "DTS", "DTFS", "DCS")
-    for heads, regions in ((1, True), (2, False), (3, False))
-    for batch_dice in (False, True)
-] + [
-    DdpCase(code, heads, regions, batch_dice=False, per_lesion=True)
-    for code in ("S", "DTS")
-    for heads, regions in ((1, True), (2, False), (3, False))
+    *(
+        DdpCase(code, *heads, batch_dice)
+        for code in ("D", "T", "S", "DTS", "DTFS", "DCS")
+        for heads in HEADS
+        for batch_dice in (False, True)
+    ),
+    *(DdpCase(code, *heads, batch_dice=False, per_lesion=True) for code in ("S", "DTS") for heads in HEADS),
+    *(DdpCase("DTS", *heads, batch_dice=False, weighting=how) for how in ("balanced", "learned") for heads in HEADS),
 ]
 
 
@@ -69,6 +74,15 @@ def network(case: DdpCase) -> torch.nn.Module:
     return torch.nn.Conv3d(2, case.heads, 3, padding=1)
 
 
+def bounded_factor(rank: int) -> torch.Tensor:
+    """The balanced weight of both processes, of which only the second holds a large gradient of S."""
+    logits = torch.zeros(2, requires_grad=True)
+    terms = {"D": 100 * logits.sum(), "S": (0.1, 0.8)[rank] * logits[0]}
+    factors = [torch.empty(()) for _ in range(2)]
+    distributed.all_gather(factors, balancing_weight(0.3, terms, logits, ddp=True))
+    return torch.stack(factors)
+
+
 def main(rank: int, rendezvous: str, results: str) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
@@ -79,8 +93,9 @@ def main(rank: int, rendezvous: str, results: str) -> None:
         model = DistributedDataParallel(network(case))
         build_loss(case.code, ddp=True, **case.options)(model(images[share]), target[share]).backward()
         gradients.append([parameter.grad for parameter in model.parameters()])
+    factors = bounded_factor(rank)
     if rank == 0:
-        torch.save(gradients, results)
+        torch.save({"gradients": gradients, "factors": factors}, results)
     distributed.destroy_process_group()
 
 

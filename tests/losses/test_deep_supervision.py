@@ -5,6 +5,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from nnunetv2_sizepenalty.losses import DeepSupervision, SizeTerm, build_loss
+from nnunetv2_sizepenalty.losses.size_penalty import size_penalty
 
 
 def scales(lesions: bool = True) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -30,9 +31,9 @@ def test_is_the_weighted_sum_with_tau_scaled_by_the_voxels():
 
 
 def test_the_same_lesion_weighs_the_same_at_every_scale():
-    full, quarter = SizeTerm(tau=100.0), SizeTerm(tau=100.0)
-    fine = full(torch.tensor([[0.0]]), torch.tensor([[128.0]]))
-    coarse = quarter(torch.tensor([[0.0]]), torch.tensor([[32.0]]), voxel_ratio=1 / 4)
+    term = SizeTerm(tau=100.0)
+    fine = size_penalty(term, torch.tensor([[0.0]]), torch.tensor([[128.0]]))
+    coarse = size_penalty(term, torch.tensor([[0.0]]), torch.tensor([[32.0]]), voxel_ratio=1 / 4)
     torch.testing.assert_close(fine, coarse, rtol=1e-5, atol=0)
 
 

@@ -9,7 +9,8 @@ from torch.nn.functional import interpolate
 from nnunetv2_sizepenalty.lesions import label_components, lesion_cells
 from nnunetv2_sizepenalty.losses import DeepSupervision, Gate, SizeTerm, build_loss, logit_gradient_norms
 from nnunetv2_sizepenalty.losses.cells import lesion_volumes
-from nnunetv2_sizepenalty.losses.volumes import Batch
+from nnunetv2_sizepenalty.losses.size_penalty import size_penalty
+from nnunetv2_sizepenalty.losses.sums.volumes import Batch
 
 CASES = variant_cases(
     code=("S", "SD", "DTS", "DTFS", "FS", "DCS", "DKS"),
@@ -62,7 +63,7 @@ def test_mean_over_the_lesions_by_hand():
     reference = torch.tensor([mask[b, 0][cells[b, 0] == k].sum() for b, k in lesions])
     assert sorted(reference.tolist()) == [2, 8, 12, 60]
     loss = build_loss("S", regions=True, per_lesion=True)
-    torch.testing.assert_close(loss(logits, target_of(mask)), SizeTerm()(predicted, reference).mean())
+    torch.testing.assert_close(loss(logits, target_of(mask)), size_penalty(SizeTerm(), predicted, reference).mean())
     assert loss.last.penalised.sum() == 4
     assert loss.last.positive.flatten().tolist() == [True, True, False]
     torch.testing.assert_close(loss.last.predicted, p.flatten(2).sum(-1))
@@ -150,7 +151,7 @@ def test_a_lesion_that_vanishes_at_a_scale_does_not_count_there():
     lesions = [(0, k) for k in seen] + [(1, 1)]
     predicted = torch.stack([p[b, 0][cells[b] == k].sum() for b, k in lesions])
     reference = torch.stack([coarse[b, 0][cells[b] == k].sum() for b, k in lesions])
-    torch.testing.assert_close(value, SizeTerm(600 / 8)(predicted, reference).mean())
+    torch.testing.assert_close(value, size_penalty(SizeTerm(600 / 8), predicted, reference).mean())
     assert loss.last.penalised.sum() == 3
 
 

@@ -113,3 +113,29 @@ def test_a_batch_without_a_lesion_gives_nothing(weighting):
 def test_weighting_must_make_sense(code, weighting, message):
     with pytest.raises(ValueError, match=message):
         build_loss(code, regions=True, weighting=weighting)
+
+
+def lesion_batch(voxels: int, bias: float, dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
+    """One sample with one lesion of so many voxels, which the network half sees on a background of `bias`."""
+    mask = torch.zeros(1, 1, 8, 16, 16)
+    mask.view(-1)[:voxels] = 1
+    return (bias + (bias < -1) * (-1 - bias) * mask).to(dtype), mask
+
+
+@pytest.mark.parametrize("voxels", [1, 2, 3, 10, 100, 700])
+@pytest.mark.parametrize("bias", [-12.0, -9.0, -7.0, -5.0, -3.0])
+@pytest.mark.parametrize("variant", [{}, {"log_ratio": True}, {"soft_cap": True}, {"weights": {"S": 3.0}}], ids=str)
+def test_balanced_bounds_the_largest_gradient(voxels, bias, variant):
+    logits, mask = lesion_batch(voxels, bias)
+    loss = build_loss("DTS", regions=True, weighting="balanced", **variant)
+    (gradient,) = torch.autograd.grad(loss.weighted_terms(logits.requires_grad_(), mask)["S"], logits)
+    assert gradient.abs().max() < 0.5
+
+
+def test_balanced_of_one_voxel_does_not_overflow_float16_at_the_first_loss_scale():
+    logits, mask = lesion_batch(1, -12.0, torch.float16)
+    loss = build_loss("DTS", regions=True, weighting="balanced", weights={"S": 3.0})
+    (65536 * loss(logits.requires_grad_(), mask)).backward()
+    assert logits.grad.dtype == torch.float16
+    assert logits.grad.isfinite().all()
+    assert loss.last.size_weight < 10  # it would be 10 by the norms alone

@@ -1,6 +1,6 @@
 """The size penalty's formulas once more, as Vega expressions: a page can't run PyTorch.
 
-Each function has the name of its counterpart in `losses.terms` or `losses.size_penalty`, takes names of volumes and
+Each function has the name of its counterpart in `losses.formulas` or `losses.size_penalty`, takes names of volumes and
 returns an expression. Vega has no sign and no expm1. A browser test holds all of them against their counterparts.
 
 The expressions read these signals: tau, cap, smooth, log_ratio, soft_cap (0 or 1), gate ("none", "reference",
@@ -9,22 +9,22 @@ The expressions read these signals: tau, cap, smooth, log_ratio, soft_cap (0 or 
 
 
 def dice(predicted: str, reference: str, overlap: str) -> str:
-    """`terms.dice`."""
+    """`formulas.dice`."""
     return f"(1 - (2 * {overlap} + smooth) / ({predicted} + {reference} + smooth))"
 
 
 def size_weight(reference: str) -> str:
-    """`terms.size_weight`."""
+    """`formulas.size_weight`."""
     return f"exp(-{reference} / tau)"
 
 
 def relative_volume_error(predicted: str, reference: str) -> str:
-    """`terms.relative_volume_error`."""
+    """`formulas.relative_volume_error`."""
     return f"(abs({predicted} - {reference}) / ({reference} + smooth))"
 
 
 def log_volume_ratio(predicted: str, reference: str) -> str:
-    """`terms.log_volume_ratio` in full resolution, where a voxel is 1."""
+    """`formulas.log_volume_ratio` in full resolution, where a voxel is 1."""
     return f"abs(log(({predicted} + 1) / ({reference} + 1)))"
 
 
@@ -34,22 +34,22 @@ def error(predicted: str, reference: str) -> str:
 
 
 def uncapped(predicted: str, reference: str) -> str:
-    """`SizeTerm.uncapped`."""
+    """`size_penalty.uncapped_penalty`."""
     return f"({size_weight(reference)} * {error(predicted, reference)})"
 
 
 def saturated(predicted: str, reference: str) -> str:
-    """`SizeTerm.saturated`."""
+    """`size_penalty.is_saturated`."""
     return f"({uncapped(predicted, reference)} >= cap)"
 
 
 def capped(penalty: str) -> str:
-    """`terms.hard_cap` or `terms.soft_cap`."""
+    """`formulas.hard_cap` or `formulas.soft_cap`."""
     return f"(soft_cap ? cap * (1 - exp(-{penalty} / cap)) : min(cap, {penalty}))"
 
 
 def gate(predicted: str, reference: str) -> str:
-    """`Gate`, 1 without one: `terms.gate` by either volume, or `terms.hard_gate` by the reference."""
+    """`size_penalty.gate_factor`, 1 without one: a smooth gate by either volume, a hard one by the reference."""
     volume = f"(gate == 'predicted' ? {predicted} : {reference})"
     above = f"max(0, {volume} / gate_voxels - 1)"
     smooth = f"(gate_floor + (1 - gate_floor) * exp(-pow({above}, 2)))"
@@ -57,12 +57,12 @@ def gate(predicted: str, reference: str) -> str:
 
 
 def penalty(predicted: str, reference: str) -> str:
-    """`SizeTerm`: S of one pair."""
+    """`size_penalty.size_penalty`: S of one pair."""
     return f"({gate(predicted, reference)} * {capped(uncapped(predicted, reference))})"
 
 
 def kept(predicted: str, reference: str) -> str:
-    """What the cap leaves of the gradient: the derivative of `terms.hard_cap` or `terms.soft_cap`."""
+    """What the cap leaves of the gradient: the derivative of `formulas.hard_cap` or `formulas.soft_cap`."""
     return f"(soft_cap ? exp(-{uncapped(predicted, reference)} / cap) : 1 - {saturated(predicted, reference)})"
 
 

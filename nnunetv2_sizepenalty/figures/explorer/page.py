@@ -14,7 +14,7 @@ from nnunetv2_sizepenalty.figures.explorer.signals import (
     parameters,
 )
 from nnunetv2_sizepenalty.figures.explorer.volume_map import map_chart
-from nnunetv2_sizepenalty.losses import SizeTerm
+from nnunetv2_sizepenalty.losses.size_term import CAP, TAU, SizeTerm
 from nnunetv2_sizepenalty.pages.export import spec
 from nnunetv2_sizepenalty.pages.offline import render
 from nnunetv2_sizepenalty.pages.theme import chart_config
@@ -30,7 +30,7 @@ CHARTS = {
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_explorer(path: Path, tau: float = SizeTerm.tau, cap: float = SizeTerm.cap) -> None:
+def write_explorer(path: Path, tau: float = TAU, cap: float = CAP) -> None:
     """Writes the page, its sliders of tau (voxels) and cap at these values.
 
     Raises:
@@ -65,7 +65,7 @@ def _sliders(tau: float, cap: float) -> dict[str, dict[str, float | str]]:
 
 def _presets() -> list[dict]:
     """Buttons: what each sets, in voxels, or with the ending `_ml` in mL."""
-    thesis = inputs(SizeTerm.tau, SizeTerm.cap)
+    thesis = inputs(TAU, CAP)
     kept = ("unit", "voxel_ml", "gate_voxels")
     return [
         {"name": "Thesis's default", "set": {name: value for name, value in thesis.items() if name not in kept}},

@@ -3,7 +3,7 @@
 import altair as alt
 
 from nnunetv2_sizepenalty.figures.explorer import formulas
-from nnunetv2_sizepenalty.losses import LETTERS, Gate, SizeTerm
+from nnunetv2_sizepenalty.losses.size_term import SMOOTH, WEIGHT, Gate
 
 # voxels of the thesis's patch; a network starts with p = 0.5 in all of them
 PATCH = 32 * 128 * 128
@@ -21,8 +21,8 @@ def inputs(tau: float, cap: float) -> dict[str, float | str]:
         "v_p": 150.0,
         "tau": tau,
         "cap": cap,
-        "lambda_s": LETTERS["S"].weight,
-        "smooth": SizeTerm().smooth,
+        "lambda_s": WEIGHT,
+        "smooth": SMOOTH,
         "log_ratio": 0,
         "soft_cap": 0,
         "gate": "none",
