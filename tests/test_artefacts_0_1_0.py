@@ -19,6 +19,9 @@ pytestmark = pytest.mark.integration
 ARTEFACTS = Path(__file__).with_name("artefacts_0_1_0")
 DATASET = "Dataset997_Tiny"
 MODEL = f"{DATASET}/nnUNetTrainerDC_nnUNet_10epochs_seed1__TinyPlans__3d_fullres"
+REFERENCES = f"nnUNet_preprocessed/{DATASET}/gt_segmentations"
+# model -> the masks that were scored
+MASKS = {"good": "applied", "bad": "predicted_bad"}
 STOPPED_ONCE = "nnUNetTrainerDTS_2epochs_seed1"
 STOPPED_TWICE = "nnUNetTrainerDCS_nnUNet_perlesion_2epochs_seed1"
 
@@ -34,6 +37,10 @@ def old(tmp_path, monkeypatch) -> Path:
     shutil.copytree(ARTEFACTS, folder)
     for file in (folder / "nnUNet_results" / MODEL / "fold_0" / "validation").glob("*.npz"):
         shutil.copy(file, folder / "probabilities")
+    for name, masks in MASKS.items():
+        summary = folder / f"evaluation_{name}" / "summary.json"
+        folders = {"reference_folder": str(folder / REFERENCES), "prediction_folder": str(folder / masks)}
+        summary.write_text(json.dumps(json.loads(summary.read_text()) | folders))
     for name in ("nnUNet_preprocessed", "nnUNet_results"):
         monkeypatch.setenv(name, str(folder / name))
     monkeypatch.delenv("nnUNet_raw", raising=False)
@@ -68,7 +75,7 @@ def test_threshold_chooses_the_same_and_counts_nothing_again(old, capsys):
     model = old / "nnUNet_results" / MODEL
     report = model / "operating_point" / "operating_point.json"
     expected = json.loads(report.read_text())
-    references = old / "nnUNet_preprocessed" / DATASET / "gt_segmentations"
+    references = old / REFERENCES
     stored = sorted((model / "operating_point" / "counts" / "fold_0").glob("*.npz"))
     for file in stored:
         arrays = dict(np.load(file))
@@ -112,9 +119,9 @@ def test_bake_writes_the_same_model(old, tmp_path):
     assert (out / filters.parent.name / filters.name).read_bytes() == filters.read_bytes()
 
 
-@pytest.mark.parametrize(("name", "masks"), [("good", "applied"), ("bad", "predicted_bad")])
+@pytest.mark.parametrize(("name", "masks"), MASKS.items())
 def test_evaluate_and_froc_give_the_same_numbers(old, tmp_path, name, masks):
-    references = old / "nnUNet_preprocessed" / DATASET / "gt_segmentations"
+    references = old / REFERENCES
     labels = old / "nnUNet_results" / MODEL / "dataset.json"
     out = tmp_path / "evaluation"
     run(
