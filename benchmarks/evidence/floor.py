@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from nnunetv2_sizepenalty.operating_point.counts import CaseCounts
-from nnunetv2_sizepenalty.operating_point.scores import case_scores, score_cases
+from nnunetv2_sizepenalty.operating_point.count_case import CaseCounts
+from nnunetv2_sizepenalty.operating_point.scores import case_scores, mean_scores
 
 # shares of the voxels below a threshold, dense at both ends, since lesions fill a thousandth of an image
 LEVELS = expit(np.linspace(-9, 9, 181))
@@ -77,7 +77,7 @@ def best_threshold(view: str, images: Sequence[np.ndarray], references: Sequence
     kept = [(image, reference) for image, reference in zip(images, references, strict=True) if reference.any()]
     thresholds = candidates([image[np.isfinite(image)] for image, _ in kept])
     counts = [counts_at(image, reference, thresholds) for image, reference in kept]
-    means = score_cases(counts).values["dice"][:, 0]
+    means = mean_scores(counts)[0]["dice"][:, 0]
     best = int(np.nanargmax(means))
     per_case[with_lesion] = [case_scores(case)["dice"][best, 0] for case in counts]
     return Floor(view, float(thresholds[best]), float(means[best]), per_case)

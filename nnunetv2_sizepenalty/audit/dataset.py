@@ -12,16 +12,16 @@ import pandas as pd
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 from nnunetv2.paths import nnUNet_raw
 from nnunetv2.utilities.crossval_split import generate_crossval_split
-from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from nnunetv2_sizepenalty.audit.case import COLUMNS, AuditedCase, Work, audit_case
 from nnunetv2_sizepenalty.audit.raw_case import CasePaths
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.lesions import SizeBins
+from nnunetv2_sizepenalty.nnunet_io.classes import read_labels
 from nnunetv2_sizepenalty.nnunet_io.plan import Plan, dataset_number
 from nnunetv2_sizepenalty.parallel import map_cases
-from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions, foreground_channels
+from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions
 from nnunetv2_sizepenalty.splitting.split_files import SPLITS, TEST_FOLDS, Dataset
 from nnunetv2_sizepenalty.splitting.splits import Fold
 
@@ -69,11 +69,13 @@ def audit_cases(dataset: Dataset, plan: Plan | None, *, processes: int = 1) -> A
     """
     settings = dataset.settings
     try:
-        manager = LabelManager(settings["labels"], settings.get("regions_class_order"))
+        labels = read_labels(settings)
         channels = len(settings["channel_names"] if "channel_names" in settings else settings["modality"])
-    except (KeyError, AssertionError, RuntimeError) as error:
+    except KeyError as error:
         raise UserError(f"{dataset.name}/dataset.json: nnU-Net refuses it ({error}); mend it") from None
-    classes = _named_classes(manager, settings["labels"])
+    except UserError as error:
+        raise UserError(f"{dataset.name}/{error}") from None
+    classes = {label.name: label.declared for label in labels.by_channel}
     paths = case_paths(dataset)
     reader = _reader(settings, paths)
     found = {}
@@ -92,16 +94,6 @@ def audit_cases(dataset: Dataset, plan: Plan | None, *, processes: int = 1) -> A
     folds = read_folds(dataset)
     shown = folds if folds is not None else nnunet_folds([path.case for path in paths])
     return AuditedDataset(dataset, classes, channels, cases, lesions, bins, shown, folds is not None, plan)
-
-
-def _named_classes(manager: LabelManager, labels: Mapping) -> dict[str, tuple[int, ...]]:
-    """Name of each foreground class or region -> its values, in the order of the losses' channels."""
-    names = {
-        frozenset(entry if isinstance(entry, (list, tuple)) else [entry]): name
-        for name, entry in labels.items()
-        if name != "ignore"
-    }
-    return {names[frozenset(values)]: values for values in foreground_channels(manager)}
 
 
 def _reader(settings: dict, paths: Sequence[CasePaths]) -> type:

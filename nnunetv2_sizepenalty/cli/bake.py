@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.operating_point.terminal import print_baked
 
     point = read_operating_point(args.operating_point)
+    checkpoints = args.chk or [point.source.checkpoint]
     folds = args.folds or [fold for fold in point.cuts if fold != ENSEMBLE]
     with failures_of(args.output):
         bake_folder(
@@ -43,8 +44,8 @@ def run(args: argparse.Namespace) -> None:
             point,
             args.output,
             folds=folds,
-            checkpoints=args.chk or [point.checkpoint],
+            checkpoints=checkpoints,
             per_fold=args.per_fold,
             as_nnunet_trainer=args.as_nnunet_trainer,
         )
-    print_baked(args.output, folds, args.chk or [point.checkpoint], args.per_fold)
+    print_baked(args.output, folds, checkpoints, args.per_fold)

@@ -62,10 +62,11 @@ def run(args: argparse.Namespace) -> None:
 
 def _report(args: argparse.Namespace):
     from nnunetv2_sizepenalty.errors import UserError
+    from nnunetv2_sizepenalty.nnunet_io.classes import read_labels
     from nnunetv2_sizepenalty.nnunet_io.plan import find_plan
     from nnunetv2_sizepenalty.nnunet_io.spacing import NO_SPACING, planned_voxels, voxel_mm
     from nnunetv2_sizepenalty.nnunet_io.training_cases import training_cases
-    from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions, foreground_channels
+    from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions
     from nnunetv2_sizepenalty.sampling.tau import lesion_volumes, patch_volumes
     from nnunetv2_sizepenalty.sampling.tau_report import TauReport
     from nnunetv2_sizepenalty.splitting.split_files import find_dataset
@@ -88,7 +89,7 @@ def _report(args: argparse.Namespace):
             raise UserError(f"--gate-ml: {error}") from None
     dataset = training_cases(plan.folder, args.fold)
     labels = plan.label_manager(found.settings)
-    channels = foreground_channels(labels)
+    channels = read_labels(found.settings).channels
 
     def lesions(slicewise: bool):
         return find_lesions(plan.folder, dataset.identifiers, channels, slicewise=slicewise, processes=args.processes)

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.cli.failures import failures_of
     from nnunetv2_sizepenalty.errors import UserError
     from nnunetv2_sizepenalty.operating_point import ModelFolder, Objective, Prediction, choose_operating_point
-    from nnunetv2_sizepenalty.operating_point.terminal import print_report
+    from nnunetv2_sizepenalty.operating_point.terminal import print_point
     from nnunetv2_sizepenalty.trainers.names import step_size
 
     if (args.step_size is not None or args.thesis_overlap) and not args.predict:
@@ -75,11 +75,11 @@ def run(args: argparse.Namespace) -> None:
         prediction = Prediction(args.chk, args.step_size or step_size(trainer, args.thesis_overlap), device)
     output = args.output or args.results_folder / "operating_point"
     with failures_of(output):
-        report = choose_operating_point(
+        point = choose_operating_point(
             ModelFolder(args.results_folder, args.ref),
             output,
             folds=args.folds,
-            candidates=_candidates(args),
+            grid=_grid(args),
             objective=Objective.parse(args.objective),
             classes=args.classes,
             prediction=prediction,
@@ -87,24 +87,19 @@ def run(args: argparse.Namespace) -> None:
             with_cross_fit=args.cross_fit,
             processes=args.processes,
         )
-    print_report(report, output)
+    print_point(point)
 
 
-def _candidates(args: argparse.Namespace):
+def _grid(args: argparse.Namespace):
     from nnunetv2_sizepenalty.errors import UserError
-    from nnunetv2_sizepenalty.nnunet_io.thresholds import dense_thresholds
-    from nnunetv2_sizepenalty.operating_point import Candidates
+    from nnunetv2_sizepenalty.operating_point import make_grid
 
-    named = {}
     try:
-        if args.thresholds == ["dense"]:
-            named["thresholds"] = dense_thresholds()
-        elif args.thresholds:
-            named["thresholds"] = tuple(float(t) for t in args.thresholds)
-        if args.min_voxels:
-            named["sizes"] = tuple(args.min_voxels)
-        elif args.min_mm3:
-            named |= {"sizes": tuple(args.min_mm3), "unit": "mm3"}
-        return Candidates(**named)
+        thresholds = args.thresholds
+        if thresholds == ["dense"]:
+            thresholds = "dense"
+        elif thresholds:
+            thresholds = [float(threshold) for threshold in thresholds]
+        return make_grid(thresholds, min_voxels=args.min_voxels, min_mm3=args.min_mm3)
     except ValueError as error:
         raise UserError(f"--thresholds, --min-voxels or --min-mm3: {error}") from None

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.comparison.models import Model
+from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.kinds import REFERENCE
 from nnunetv2_sizepenalty.evaluation.paired import compare_paired, holm, noise_floor, verdict
 from nnunetv2_sizepenalty.evaluation.records import METRICS
@@ -115,7 +116,7 @@ def lesion_sizes(models: Sequence[Model], label: str, bins: SizeBins) -> pd.Data
             "baseline": models[0].name,
             "lesions": lesions,
             "missed": missed,
-            "detection_rate": (lesions - missed) / lesions if lesions else np.nan,
+            "detection_rate": formulas.sensitivity(lesions - missed, lesions).value,
             **dataclasses.asdict(paired),
             "p_holm": p,
             "verdict": "" if model is models[0] else verdict(paired, p, -1),

@@ -7,7 +7,9 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from sklearn.metrics import average_precision_score
 
+from nnunetv2_sizepenalty.evaluation.formulas import Ratio
 from nnunetv2_sizepenalty.lesions import SizeBins, voxels_to_ml
+from nnunetv2_sizepenalty.lesions.boxes import bounding_box, grow_box
 
 NEIGHBOURHOOD_MM = 10.0
 RELIABILITY_BINS = 20
@@ -51,12 +53,9 @@ def lesion_neighbourhood(
     near = np.zeros(reference.shape, dtype=bool)
     if not reference.any():
         return near
-    box = []
-    for axis, step in enumerate(spacing_mm):
-        inside = np.flatnonzero(reference.any(axis=tuple(i for i in range(reference.ndim) if i != axis)))
-        margin = int(distance_mm / step)
-        box.append(slice(max(0, inside[0] - margin), inside[-1] + margin + 1))
-    near[tuple(box)] = distance_transform_edt(~reference[tuple(box)], sampling=spacing_mm) <= distance_mm
+    margin = [int(distance_mm / step) for step in spacing_mm]
+    box = grow_box(bounding_box(reference), margin, reference.shape)
+    near[box] = distance_transform_edt(~reference[box], sampling=spacing_mm) <= distance_mm
     return near
 
 
@@ -148,8 +147,8 @@ def volume_ratios(cases: Sequence[CalibrationCounts], bins: SizeBins | None = No
                 "soft_ml": soft,
                 "hard_ml": hard,
                 "reference_ml": reference,
-                "soft_to_hard": soft / hard if hard else float("nan"),
-                "soft_to_reference": soft / reference if reference else float("nan"),
+                "soft_to_hard": Ratio(soft, hard).value,
+                "soft_to_reference": Ratio(soft, reference).value,
             }
         )
     return rows

@@ -11,13 +11,14 @@ import pandas as pd
 from nnunetv2_sizepenalty import __version__
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.case import CaseScores
-from nnunetv2_sizepenalty.evaluation.labels import Labels, labels_from_dataset_json, read_dataset_json
 from nnunetv2_sizepenalty.evaluation.masks import Grid, mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol
 from nnunetv2_sizepenalty.evaluation.records import CASE_COLUMNS, LESION_COLUMNS, Evaluation, LabelSummary, Summary
 from nnunetv2_sizepenalty.evaluation.score_files import Job, Pair, score_pair
 from nnunetv2_sizepenalty.evaluation.strata import group_tables, tables
 from nnunetv2_sizepenalty.lesions import SizeBins
+from nnunetv2_sizepenalty.nnunet_io.classes import Labels, read_labels
+from nnunetv2_sizepenalty.nnunet_io.dataset import read_dataset_json
 from nnunetv2_sizepenalty.parallel import map_cases
 
 
@@ -52,7 +53,7 @@ def evaluate_folder(
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
     bins = size_bins(bins_ml)
     content = read_dataset_json(dataset_json) if dataset_json is not None else None
-    labels = labels_from_dataset_json(content) if content else Labels()
+    labels = read_labels(content) if content else Labels()
     reference_reader, references = mask_reader(reference_folder, content)
     prediction_reader, predictions = mask_reader(prediction_folder, content)
     pairs = pair_cases(references, predictions, allow_missing=allow_missing, only_predicted=only_predicted)
@@ -86,7 +87,7 @@ def evaluate_folder(
         ignore=[] if labels.ignore is None else [labels.ignore],
         labels={
             label.name: _summarise(cases, lesions, label.name, label.values, bins, group_values)
-            for label in labels.labels
+            for label in labels.foreground
         },
     )
     return Evaluation(cases, lesions, summary)
@@ -145,7 +146,7 @@ def _frames(scores: Sequence[tuple[str, list[CaseScores], Grid]], labels: Labels
     entries = [
         (case, label.name, score, grid)
         for case, per_label, grid in scores
-        for label, score in zip(labels.labels, per_label, strict=True)
+        for label, score in zip(labels.foreground, per_label, strict=True)
     ]
     case_table = pd.DataFrame([{"case": case, "label": label, **score.metrics} for case, label, score, _ in entries])
     extra = [column for column in case_table.columns if column not in CASE_COLUMNS]

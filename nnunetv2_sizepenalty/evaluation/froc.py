@@ -11,6 +11,7 @@ import pandas as pd
 
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.records import from_json, read_table, to_json
 
 KEYS = ("case", "label", "threshold")
@@ -132,19 +133,17 @@ def make_curves(
     """
     frames = []
     everything = false_positives[:, list(strata).index("all")]
-    with np.errstate(invalid="ignore"):
-        precision = (predicted - everything) / predicted
-        for i, stratum in enumerate(strata):
-            frame = {
-                "label": label,
-                "stratum": stratum,
-                "threshold": thresholds,
-                "lesions": lesions[i],
-                "detected": detected[:, i],
-                "sensitivity": detected[:, i] / lesions[i],
-                "false_positives_per_case": everything / cases,
-                "false_positives_of_size_per_case": false_positives[:, i] / cases,
-                "precision": precision,
-            }
-            frames.append(pd.DataFrame(frame, columns=CURVE_COLUMNS))
+    for i, stratum in enumerate(strata):
+        frame = {
+            "label": label,
+            "stratum": stratum,
+            "threshold": thresholds,
+            "lesions": lesions[i],
+            "detected": detected[:, i],
+            "sensitivity": formulas.sensitivity(detected[:, i], lesions[i]).value,
+            "false_positives_per_case": everything / cases,
+            "false_positives_of_size_per_case": false_positives[:, i] / cases,
+            "precision": formulas.precision(predicted, everything).value,
+        }
+        frames.append(pd.DataFrame(frame, columns=CURVE_COLUMNS))
     return pd.concat(frames, ignore_index=True)

@@ -20,25 +20,18 @@ from nnunetv2_sizepenalty.evaluation.calibration import (
     volume_ratios,
 )
 from nnunetv2_sizepenalty.evaluation.folder import listed, pair_cases, size_bins
+from nnunetv2_sizepenalty.evaluation.formulas import Ratio
 from nnunetv2_sizepenalty.evaluation.froc import KEYS, Froc, lesion_average_precision, make_curves
 from nnunetv2_sizepenalty.evaluation.froc_case import CaseCurve, FrocRules, score_curve
-from nnunetv2_sizepenalty.evaluation.labels import Label, read_dataset_json
 from nnunetv2_sizepenalty.evaluation.masks import MaskReader, mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol
 from nnunetv2_sizepenalty.evaluation.score_files import Pair
 from nnunetv2_sizepenalty.evaluation.strata import stratum_names
 from nnunetv2_sizepenalty.lesions import SizeBins
-from nnunetv2_sizepenalty.nnunet_io.classes import read_heads
+from nnunetv2_sizepenalty.nnunet_io.classes import Label, Labels, read_labels
+from nnunetv2_sizepenalty.nnunet_io.dataset import read_dataset_json
 from nnunetv2_sizepenalty.nnunet_io.probabilities import read_probabilities
 from nnunetv2_sizepenalty.parallel import map_cases
-
-
-@dataclass(frozen=True)
-class Head:
-    """A label and its channel among `channels`."""
-
-    label: Label
-    channel: int
 
 
 @dataclass(frozen=True)
@@ -46,9 +39,7 @@ class Job:
     """What is the same for all cases."""
 
     reader: MaskReader
-    heads: tuple[Head, ...]
-    channels: int
-    ignore: int | None
+    labels: Labels
     rules: FrocRules
 
 
@@ -84,13 +75,13 @@ def evaluate_probabilities(
     content = read_dataset_json(dataset_json or beside) if dataset_json or beside.exists() else None
     reader, references = mask_reader(reference_folder, content)
     pairs = pair_cases(references, probabilities, allow_missing=False, only_predicted=only_predicted)
-    heads, channels, ignore = _heads(content, pairs[0].prediction)
-    job = Job(reader, heads, channels, ignore, FrocRules(protocol, bins))
+    labels = read_labels(content) if content is not None else _labels_without_names(pairs[0].prediction)
+    job = Job(reader, labels, FrocRules(protocol, bins))
     outcomes = map_cases(partial(score_probabilities, job), pairs, processes=processes, description="scoring")
     if problems := [outcome for outcome in outcomes if isinstance(outcome, str)]:
         raise UserError(listed(f"{len(problems)} of {len(pairs)} cases can't be scored, nothing was written", problems))
     cases = [pair.case for pair in pairs]
-    per_label = {head.label.name: [curves[i] for curves in outcomes] for i, head in enumerate(heads)}
+    per_label = {label.name: [curves[i] for curves in outcomes] for i, label in enumerate(labels.foreground)}
     curves = {name: _curves(name, of_label, job.rules) for name, of_label in per_label.items()}
     return Froc(
         curves=pd.concat(curves.values(), ignore_index=True),
@@ -109,30 +100,28 @@ def evaluate_probabilities(
     )
 
 
-def _heads(content: dict | None, example: Path) -> tuple[tuple[Head, ...], int, int | None]:
-    if content is not None:
-        heads = read_heads(content)
-        named = tuple(Head(Label(target.name, target.values), target.channel) for target in heads.targets)
-        return named, heads.n_channels, heads.ignore_label
+def _labels_without_names(example: Path) -> Labels:
+    """One foreground class, or one region where there is a single channel."""
     with np.load(example) as file:
         channels = file["probabilities"].shape[0]
     if channels > 2:
         raise UserError(f"{example}: has {channels} channels; name dataset.json with -djfile")
-    return (Head(Label("foreground"), channels - 1),), channels, None
+    return Labels((Label("foreground", channel=channels - 1),), regions=channels == 1)
 
 
 def score_probabilities(job: Job, pair: Pair) -> list[CaseCurve] | str:
     """Every label of one case; or a line that says why there is none."""
     try:
         reference, grid = job.reader.read(pair.reference)
-        shape = (job.channels, *(1,) * (3 - reference.ndim), *reference.shape)
-        probabilities = read_probabilities(pair.prediction, shape).reshape(job.channels, *reference.shape)
+        channels = job.labels.n_channels
+        shape = (channels, *(1,) * (3 - reference.ndim), *reference.shape)
+        probabilities = read_probabilities(pair.prediction, shape).reshape(channels, *reference.shape)
     except UserError as error:
         return str(error)
-    valid = None if job.ignore is None else reference != job.ignore
+    valid = None if job.labels.ignore is None else reference != job.labels.ignore
     return [
-        score_curve(probabilities[head.channel], head.label.mask(reference), grid.spacing_mm, job.rules, valid)
-        for head in job.heads
+        score_curve(probabilities[label.channel], label.mask(reference), grid.spacing_mm, job.rules, valid)
+        for label in job.labels.foreground
     ]
 
 
@@ -173,7 +162,7 @@ def _voxels(cases: Sequence[str], per_label: dict[str, list[CaseCurve]]) -> pd.D
                     "reference_ml": counts.reference * counts.voxel_ml,
                     "soft_ml": counts.soft * counts.voxel_ml,
                     "hard_ml": counts.hard * counts.voxel_ml,
-                    "soft_to_hard": counts.soft / counts.hard if counts.hard else math.nan,
+                    "soft_to_hard": Ratio(counts.soft, counts.hard).value,
                 }
             )
     return pd.DataFrame(rows)

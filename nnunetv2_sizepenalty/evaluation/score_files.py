@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.case import CaseScores, bounding_box, score_case
-from nnunetv2_sizepenalty.evaluation.labels import Labels
+from nnunetv2_sizepenalty.evaluation.case import CaseScores, score_case
 from nnunetv2_sizepenalty.evaluation.masks import Grid, MaskReader
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
+from nnunetv2_sizepenalty.lesions.boxes import bounding_box
+from nnunetv2_sizepenalty.nnunet_io.classes import Labels
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def score_pair(job: Job, pair: Pair) -> tuple[list[CaseScores], Grid] | str:
         reference, prediction = np.where(ignored, 0, reference), np.where(ignored, 0, prediction)
     offset = [axis.start for axis in box]
     scores = []
-    for label in job.labels.labels:
+    for label in job.labels.foreground:
         score = score_case(label.mask(reference), label.mask(prediction), grid.spacing_mm, job.protocol)
         scores.append(dataclasses.replace(score, centroid=score.centroid + offset))
     return scores, grid

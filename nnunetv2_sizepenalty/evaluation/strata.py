@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.kinds import FALSE_POSITIVE, REFERENCE
 from nnunetv2_sizepenalty.evaluation.records import (
     CASE_COLUMNS,
@@ -81,8 +82,8 @@ def pooled(cases: pd.DataFrame) -> dict[str, Estimate]:
         "pooled_dice": ratio_estimate(dice * (v_g + v_p), v_g + v_p),
         "volume_weighted_dice": ratio_estimate(dice * v_g, v_g),
         "lin_ccc": lin_ccc(v_g, v_p),
-        "lesion_sensitivity": ratio_estimate(found, cases["n_reference"]),
-        "lesion_precision": ratio_estimate(cases["n_prediction"] - cases["false_positives"], cases["n_prediction"]),
+        "lesion_sensitivity": ratio_estimate(*formulas.sensitivity(found, cases["n_reference"])),
+        "lesion_precision": ratio_estimate(*formulas.precision(cases["n_prediction"], cases["false_positives"])),
         "false_positives_per_case": mean_estimate(cases["false_positives"]),
         "false_positive_ml_per_case": mean_estimate(cases["false_positive_ml"]),
         "specificity": mean_estimate((v_p == 0)[free]),
@@ -109,10 +110,11 @@ def lesion_stratum(name: str, lesions: pd.DataFrame, cases: Sequence[str]) -> Le
     per_case = columns.groupby("case").sum().reindex(list(cases), fill_value=0).astype(float)
     total = per_case.sum()
     fn = per_case["lesions"] - per_case["tp"]
-    recognised = per_case["tp"] + 0.5 * per_case["fp"] + 0.5 * fn
+    matched = formulas.recognition_quality(per_case["tp"], per_case["fp"], fn)
+    missed = per_case["lesions"] - per_case["found"]
     detection_rate, dice, rve = ratio_estimates([per_case[c] for c in ("found", "dice", "rve")], per_case["lesions"])
-    pq, rq = ratio_estimates([per_case["iou"], per_case["tp"]], recognised)
-    sq_matched = ratio_estimate(per_case["iou"], per_case["tp"])
+    pq, rq = ratio_estimates([per_case["iou"], matched.numerator], matched.denominator)
+    sq_matched = ratio_estimate(*formulas.segmentation_quality(per_case["iou"], per_case["tp"]))
     none_matched = total["tp"] == 0
     return LesionStratum(
         name=name,
@@ -127,9 +129,7 @@ def lesion_stratum(name: str, lesions: pd.DataFrame, cases: Sequence[str]) -> Le
             "detection_rate": detection_rate,
             "dice": dice,
             "rve": rve,
-            "lesion_f1": ratio_estimate(
-                2 * per_case["found"], per_case["lesions"] + per_case["found"] + per_case["false_positives"]
-            ),
+            "lesion_f1": ratio_estimate(*formulas.lesion_f1(per_case["found"], missed, per_case["false_positives"])),
             "pq": pq,
             # The convention of a case's SQ: 0 where there are lesions and none is matched.
             "sq": rq if none_matched else sq_matched,

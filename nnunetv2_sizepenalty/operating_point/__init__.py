@@ -5,16 +5,17 @@ import importlib
 
 # Loaded when first used, so that who needs a formula doesn't load nnU-Net.
 _HOMES = {
-    "Candidates": "candidates",
-    "Cut": "point",
+    "Cut": "grid",
     "ENSEMBLE": "point",
+    "Grid": "grid",
     "ModelFolder": "model_folder",
     "Objective": "scores",
     "OperatingPoint": "point",
-    "Prediction": "predictor",
+    "Prediction": "predict",
     "apply_folder": "apply",
     "bake_folder": "bake",
-    "choose_operating_point": "threshold",
+    "choose_operating_point": "search",
+    "make_grid": "grid",
     "read_operating_point": "point",
 }
 __all__ = [*_HOMES]

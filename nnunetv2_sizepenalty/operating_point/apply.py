@@ -1,32 +1,87 @@
-"""A folder of saved probabilities, cut at an operating point."""
+"""Saved probabilities, cut at an operating point."""
 
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from batchgenerators.utilities.file_and_folder_operations import load_pickle
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunetv2_sizepenalty.atomic import atomic_folder
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.nnunet_io.classes import Heads, read_heads
+from nnunetv2_sizepenalty.lesions import remove_small_components, voxel_volume_mm3
+from nnunetv2_sizepenalty.nnunet_io.classes import Labels, read_labels
 from nnunetv2_sizepenalty.nnunet_io.probabilities import read_probabilities
-from nnunetv2_sizepenalty.operating_point.cut import cut_probabilities
+from nnunetv2_sizepenalty.nnunet_io.thresholds import above, logit
+from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
 from nnunetv2_sizepenalty.operating_point.model_folder import read_json, spacing_of
-from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, Cut, OperatingPoint
+from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, FILE, OperatingPoint
 from nnunetv2_sizepenalty.parallel import map_cases
 
 
+def cut_probabilities(
+    probabilities: np.ndarray,
+    labels: Labels,
+    cuts: Mapping[str, Cut],
+    *,
+    spacing_mm: Sequence[float],
+    unit: str = "voxels",
+    connectivity: int = 18,
+) -> np.ndarray:
+    """Returns the label map where each class is cut at its own threshold and small components are removed.
+
+    Regions are painted in nnU-Net's order. Where several softmax classes are above their thresholds, the one that is
+    furthest above in the logit wins. Components are those of the painted map, label by label, as `cc3d.dust` sees them
+    in a written prediction; with overlapping regions those of each region's own mask, before it is painted.
+
+    Args:
+        probabilities: (channels, z, y, x), as nnU-Net saves them.
+        cuts: class -> cut, one for each of `labels.foreground`.
+
+    Returns:
+        uint8 or uint16, (z, y, x).
+    """
+
+    def filtered(mask: np.ndarray, size: float) -> np.ndarray:
+        if not size:
+            return mask
+        voxels = size if unit == "voxels" else size / voxel_volume_mm3(spacing_mm)
+        return remove_small_components(mask, voxels, connectivity)
+
+    kind = np.uint8 if max(label.painted for label in labels.foreground) < 255 else np.uint16
+    painted = np.zeros(probabilities.shape[1:], dtype=kind)
+    best = None if labels.regions or len(labels.foreground) == 1 else np.full(painted.shape, -np.inf)
+    for label in labels.foreground:
+        probability = probabilities[label.channel]
+        mask = above(probability, cuts[label.name].threshold)
+        if labels.overlapping:
+            mask = filtered(mask, cuts[label.name].min_size)
+        if best is not None:
+            with np.errstate(divide="ignore"):
+                margin = logit(probability) - logit(cuts[label.name].threshold)
+            mask &= margin > best
+            best[mask] = margin[mask]
+        painted[mask] = label.painted
+    if not labels.overlapping:
+        for label in labels.foreground:
+            mask = painted == label.painted
+            painted[mask & ~filtered(mask, cuts[label.name].min_size)] = 0
+    return painted
+
+
 @dataclass(frozen=True)
-class _Task:
-    heads: Heads
+class _Applied:
+    """What is applied to every case."""
+
+    labels: Labels
     plans: dict[str, Any]
     file_ending: str
     cuts: dict[str, Cut]
-    unit: str
-    connectivity: int
+    grid: Grid
 
 
 def apply_folder(
@@ -49,35 +104,37 @@ def apply_folder(
     files = sorted(probabilities.glob("*.npz"))
     if not files:
         raise UserError(f"{probabilities} has no .npz: predict with nnUNetv2_predict --save_probabilities")
-    heads = read_heads(dataset_json)
-    cuts = point.cuts_of(fold, heads)
-    task = _Task(heads, plans, dataset_json["file_ending"], cuts, point.unit, point.connectivity)
+    labels = read_labels(dataset_json)
+    cuts = point.cuts_of(fold, labels)
+    applied = _Applied(labels, plans, dataset_json["file_ending"], cuts, point.candidates)
     try:
         with atomic_folder(output) as folder:
-            map_cases(partial(_apply, task, folder), files, processes=processes, description="applying")
+            map_cases(partial(_apply, applied, folder), files, processes=processes, description="applying")
             for name in ("dataset.json", "plans.json"):
                 shutil.copy(probabilities / name, folder / name)
-            shutil.copy(point.source, folder / "operating_point.json")
+            shutil.copy(point.path, folder / FILE)
     except FileExistsError:
         raise UserError(f"{output} exists and is not empty: name a new folder with -o") from None
     return len(files)
 
 
-def _apply(task: _Task, folder: Path, file: Path) -> None:
+def _apply(applied: _Applied, folder: Path, file: Path) -> None:
     """Cuts one case."""
     properties_file = file.with_suffix(".pkl")
     if not properties_file.is_file():
         raise UserError(f"{properties_file} is missing: nnU-Net writes it beside {file.name}, copy or predict both")
     properties = load_pickle(str(properties_file))
-    plans = PlansManager(task.plans)
+    plans = PlansManager(applied.plans)
     shape = [properties["shape_before_cropping"][axis] for axis in plans.transpose_backward]
-    probabilities = read_probabilities(file, (task.heads.n_channels, *shape))
+    probabilities = read_probabilities(file, (applied.labels.n_channels, *shape))
     segmentation = cut_probabilities(
         probabilities,
-        task.heads,
-        task.cuts,
+        applied.labels,
+        applied.cuts,
         spacing_mm=spacing_of(properties),
-        unit=task.unit,
-        connectivity=task.connectivity,
+        unit=applied.grid.unit,
+        connectivity=applied.grid.connectivity,
     )
-    plans.image_reader_writer_class().write_seg(segmentation, str(folder / (file.stem + task.file_ending)), properties)
+    plans.image_reader_writer_class().write_seg(
+        segmentation, str(folder / (file.stem + applied.file_ending)), properties
+    )

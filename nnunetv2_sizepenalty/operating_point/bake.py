@@ -14,10 +14,11 @@ from torch import Tensor
 from nnunetv2_sizepenalty.atomic import atomic_folder
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
-from nnunetv2_sizepenalty.nnunet_io.classes import Heads
+from nnunetv2_sizepenalty.nnunet_io.classes import Labels
 from nnunetv2_sizepenalty.nnunet_io.thresholds import logit
+from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
 from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder
-from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, Cut, OperatingPoint
+from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, FILE, OperatingPoint
 from nnunetv2_sizepenalty.operating_point.stock_trainer import STOCK_TRAINER, check_stock_network
 
 _HEAD = re.compile(r"decoder\.seg_layers\.(\d+)\.bias")
@@ -27,8 +28,8 @@ _FOLD_FILES = ("debug.json", "network_architecture.pdf", "progress.png", "valida
 BAKED = "baked_thresholds"
 
 
-def shift_head(weights: Mapping[str, Tensor], heads: Heads, cuts: Mapping[str, Cut]) -> dict[str, Tensor]:
-    """The weights with -logit(threshold) added to the bias of the head that is used at inference.
+def shift_head(weights: Mapping[str, Tensor], labels: Labels, cuts: Mapping[str, Cut]) -> dict[str, Tensor]:
+    """Returns the weights with -logit(threshold) added to the bias of the head that is used at inference.
 
     That head is the last of `decoder.seg_layers`, where nnU-Net's decoders and ours keep theirs; those before it serve
     deep supervision alone. Averaging over mirrors, tiles and folds and linear resampling keep a constant shift.
@@ -36,26 +37,26 @@ def shift_head(weights: Mapping[str, Tensor], heads: Heads, cuts: Mapping[str, C
     Raises:
         UserError: softmax over more than two classes, or a network without such a head.
     """
-    if not heads.regions and len(heads.targets) > 1:
+    if not labels.regions and len(labels.foreground) > 1:
         raise UserError(
-            f"a softmax over {len(heads.targets) + 1} classes can't be baked: a threshold compares a class with all "
+            f"a softmax over {labels.n_channels} classes can't be baked: a threshold compares a class with all "
             "others together, a shift of its bias with each on its own; use `nnUNetv2_sizepenalty apply`"
         )
     found = {int(match[1]): name for name in weights if (match := _HEAD.fullmatch(name))}
     name = found.get(max(found, default=0))
-    if name is None or weights[name].shape != (heads.n_channels,):
+    if name is None or weights[name].shape != (labels.n_channels,):
         raise UserError(
-            f"no bias of {heads.n_channels} channels in decoder.seg_layers, where nnU-Net's networks have their head: "
+            f"no bias of {labels.n_channels} channels in decoder.seg_layers, where nnU-Net's networks have their head: "
             "use `nnUNetv2_sizepenalty apply`"
         )
     bias = weights[name].double()
-    for target in heads.targets:
-        bias[target.channel] -= float(logit(cuts[target.name].threshold))
+    for label in labels.foreground:
+        bias[label.channel] -= float(logit(cuts[label.name].threshold))
     return {**weights, name: bias.to(weights[name].dtype)}
 
 
-def postprocessing(point: OperatingPoint, heads: Heads, cuts: Mapping[str, Cut]) -> tuple[list, list[dict]] | None:
-    """nnU-Net's postprocessing.pkl: functions and their arguments; None where nothing is removed.
+def postprocessing(grid: Grid, labels: Labels, cuts: Mapping[str, Cut]) -> tuple[list, list[dict]] | None:
+    """Makes the content of nnU-Net's postprocessing.pkl: functions and arguments; None where nothing is removed.
 
     Raises:
         UserError: `cc3d.dust`, which needs no plugin where it is loaded, can't do what `apply` does.
@@ -64,9 +65,9 @@ def postprocessing(point: OperatingPoint, heads: Heads, cuts: Mapping[str, Cut])
     if sizes == {0.0}:
         return None
     remedy = "choose with --min-voxels 0 or use `nnUNetv2_sizepenalty apply`"
-    if point.unit != "voxels":
+    if grid.unit != "voxels":
         raise UserError(f"nnU-Net's postprocessing counts voxels, whatever their size, not mm^3: {remedy}")
-    if heads.overlapping:
+    if labels.overlapping:
         raise UserError(
             "regions that overlap have no stock filter: in a written label map a component of one region is cut "
             f"by the others that are painted over it; {remedy}"
@@ -75,7 +76,7 @@ def postprocessing(point: OperatingPoint, heads: Heads, cuts: Mapping[str, Cut])
         raise UserError(
             f"nnU-Net's postprocessing has one smallest size for all classes, not {sorted(sizes)}: {remedy}"
         )
-    return [cc3d.dust], [{"threshold": math.ceil(max(sizes)), "connectivity": point.connectivity}]
+    return [cc3d.dust], [{"threshold": math.ceil(max(sizes)), "connectivity": grid.connectivity}]
 
 
 def bake_folder(
@@ -100,8 +101,8 @@ def bake_folder(
         UserError: it can't be done exactly, or `output` exists.
     """
     point.check_labels(model.dataset_json, model.path)
-    cuts = {fold: point.cuts_of(fold if per_fold else ENSEMBLE, model.heads) for fold in folds}
-    filters = {fold: postprocessing(point, model.heads, cuts[fold]) for fold in folds}
+    cuts = {fold: point.cuts_of(fold if per_fold else ENSEMBLE, model.labels) for fold in folds}
+    filters = {fold: postprocessing(point.candidates, model.labels, cuts[fold]) for fold in folds}
     try:
         with atomic_folder(output) as folder:
             for name in _MODEL_FILES:
@@ -111,7 +112,7 @@ def bake_folder(
             # nnU-Net exports the postprocessing of the folds that it exports
             for names in [[fold] for fold in folds] if per_fold else [list(folds)]:
                 _write_postprocessing(folder / f"crossval_results_folds_{'_'.join(names)}", filters[names[0]])
-            shutil.copy(point.source, folder / "operating_point.json")
+            shutil.copy(point.path, folder / FILE)
     except FileExistsError:
         raise UserError(f"{output} exists: name a new folder with -o") from None
 
@@ -136,7 +137,7 @@ def _bake_fold(
         if as_nnunet_trainer:
             check_stock_network(model, checkpoint)
             checkpoint["trainer_name"] = STOCK_TRAINER
-        checkpoint["network_weights"] = shift_head(checkpoint["network_weights"], model.heads, cuts)
+        checkpoint["network_weights"] = shift_head(checkpoint["network_weights"], model.labels, cuts)
         checkpoint[BAKED] = {class_name: cut.threshold for class_name, cut in cuts.items()}
         target.mkdir(exist_ok=True)
         torch.save(checkpoint, target / name)
@@ -156,7 +157,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def missing_for_export(folder: Path) -> list[str]:
-    """The files without which nnUNetv2_export_model_to_zip fails, relative to a results folder."""
+    """Names the files without which nnUNetv2_export_model_to_zip fails, relative to a results folder."""
     folds = [fold.name for fold in sorted(folder.glob("fold_*"))]
     needed = [*_MODEL_FILES, *(f"{fold}/{name}" for fold in folds for name in _FOLD_FILES[-2:])]
     return [name for name in needed if not (folder / name).is_file()]

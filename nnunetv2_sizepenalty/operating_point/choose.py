@@ -1,89 +1,64 @@
-"""Which candidate is best, and what the choice is worth on cases that it has not seen."""
+"""The choice of a cut, and what it is worth on cases that it has not seen."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import BeforeValidator
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.nnunet_io.thresholds import DEFAULT_THRESHOLD, logit
-from nnunetv2_sizepenalty.operating_point.candidates import NO_FILTER, Candidates
-from nnunetv2_sizepenalty.operating_point.counts import CaseCounts
-from nnunetv2_sizepenalty.operating_point.point import Cut
-from nnunetv2_sizepenalty.operating_point.scores import Objective, Scores, score_cases
+from nnunetv2_sizepenalty.operating_point.count_case import CaseCounts
+from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
+from nnunetv2_sizepenalty.operating_point.scores import Objective, Scores
 
-# Means that differ by rounding alone are a tie.
-_TIE = 1e-12
+# JSON has no NaN; `null` stands for it in operating_point.json
+Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The best candidate.
+    """The best cut.
 
     Attributes:
-        cut: threshold and smallest component.
+        threshold, min_size: the cut.
         score: its objective on the cases that it was chosen on.
-        edge: what lies at an end of its grid, so that the best may lie beyond: "lowest threshold", "highest threshold"
-            or "largest size"; empty otherwise.
-        all_tied: whether every candidate has this score, so that nothing was chosen.
+        score_at_half, score_nnunet: that of `Grid.baselines`.
+        edge: the ends of the search that it lies at, see `Grid.edges`.
+        all_tied: whether every cut has this score, so that nothing was chosen.
     """
 
-    cut: Cut
-    score: float
-    edge: tuple[str, ...]
+    threshold: float
+    min_size: float
+    score: Number
+    score_at_half: Number
+    score_nnunet: Number
+    edge: tuple[str, ...] = ()
     all_tied: bool = False
 
+    @property
+    def cut(self) -> Cut:
+        return Cut(self.threshold, self.min_size)
 
-def choose(scores: Scores, candidates: Candidates, objective: Objective) -> Choice:
-    """The candidate with the best objective. A tie goes to the threshold nearest 0.5, then to the smallest size.
+
+def choose(scores: Scores, objective: Objective) -> Choice:
+    """Chooses the best cut and compares it with the baselines.
 
     Raises:
-        UserError: no candidate is eligible.
+        UserError: no cut is eligible.
     """
-    value = np.where(candidates.searched, scores.objective(objective), np.nan)
-    if np.isnan(value).all():
-        fewest = np.nanmin(np.where(candidates.searched, scores.values["false_positives_per_case"], np.nan))
-        raise UserError(
-            f"no candidate has a score under {objective}: there is no lesion, or there are always more false positives "
-            f"per case (the fewest: {fewest:.3g}); name higher --thresholds, larger filters or another --objective"
-        )
-    best = np.nanmax(value)
-    tied = np.argwhere(value >= best - _TIE)
-    thresholds, sizes = candidates.counted_thresholds, candidates.counted_sizes
-    row, column = min(
-        tied.tolist(), key=lambda c: (round(abs(float(logit(thresholds[c[0]]))), 9), sizes[c[1]], thresholds[c[0]])
-    )
-    cut = Cut(thresholds[row], sizes[column])
-    eligible = np.isfinite(value).sum()
+    cut = scores.best(objective)
+    compared = {name: scores.at(baseline)[objective.score] for name, baseline in scores.grid.baselines.items()}
     return Choice(
-        cut,
-        score=float(scores.values[objective.score][row, column]),
-        edge=_edge(cut, candidates),
-        all_tied=bool(1 < eligible == len(tied)),
+        cut.threshold,
+        cut.min_size,
+        score=scores.at(cut)[objective.score],
+        score_at_half=compared["at_half"],
+        score_nnunet=compared["nnunet"],
+        edge=scores.grid.edges(cut),
+        all_tied=scores.all_tied(objective),
     )
-
-
-def _edge(cut: Cut, candidates: Candidates) -> tuple[str, ...]:
-    searched = candidates.thresholds
-    found = {
-        "lowest threshold": len(searched) > 1 and cut.threshold == searched[0],
-        "highest threshold": len(searched) > 1 and cut.threshold == searched[-1],
-        "largest size": len(candidates.sizes) > 1 and cut.min_size == candidates.sizes[-1],
-    }
-    return tuple(name for name, is_there in found.items() if is_there)
-
-
-def value_at(scores: Scores, candidates: Candidates, cut: Cut, name: str) -> float:
-    """One score of one candidate."""
-    row = candidates.counted_thresholds.index(cut.threshold)
-    column = candidates.counted_sizes.index(cut.min_size)
-    return float(scores.values[name][row, column])
-
-
-def baselines(candidates: Candidates) -> dict[str, Cut]:
-    """What a choice is compared with: 0.5 with the filter that is set (none where one is searched), nnU-Net's cut."""
-    size = candidates.sizes[0] if len(candidates.sizes) == 1 else NO_FILTER
-    return {"at_half": Cut(DEFAULT_THRESHOLD, size), "nnunet": Cut(DEFAULT_THRESHOLD, NO_FILTER)}
 
 
 @dataclass(frozen=True)
@@ -91,22 +66,20 @@ class CrossFit:
     """What a choice is worth, per fold or as their mean, in the objective's score.
 
     Attributes:
-        chosen: the cut chosen on the other folds' cases, empty for the mean.
-        cross_fitted: its score on this fold's cases: the honest one.
+        cross_fitted: the score on this fold's cases of the cut that was chosen on the other folds': the honest one.
         optimistic: the score of the cut that was chosen on these very cases.
-        at_half, nnunet: see `baselines`.
+        at_half, nnunet: that of `Grid.baselines`.
+        chosen: the cut chosen on the other folds' cases, None for the mean.
     """
 
-    cross_fitted: float
-    optimistic: float
-    at_half: float
-    nnunet: float
+    cross_fitted: Number
+    optimistic: Number
+    at_half: Number
+    nnunet: Number
     chosen: Cut | None = None
 
 
-def cross_fit(
-    folds: Mapping[str, Mapping[str, CaseCounts]], candidates: Candidates, objective: Objective
-) -> dict[str, CrossFit]:
+def cross_fit(folds: Mapping[str, Mapping[str, CaseCounts]], grid: Grid, objective: Objective) -> dict[str, CrossFit]:
     """Chooses for each fold on the others' cases and scores it on its own.
 
     Args:
@@ -126,13 +99,13 @@ def cross_fit(
         unseen = [counts for case, counts in others.items() if case not in own]
         if not unseen:
             raise UserError(f"fold {fold} validates every case of the others: --cross-fit needs folds that differ")
-        scores = score_cases(list(own.values()))
+        scores = Scores.of(list(own.values()), grid)
         cuts = {
-            "cross_fitted": choose(score_cases(unseen), candidates, objective).cut,
-            "optimistic": choose(scores, candidates, objective).cut,
-            **baselines(candidates),
+            "cross_fitted": Scores.of(unseen, grid).best(objective),
+            "optimistic": scores.best(objective),
+            **grid.baselines,
         }
-        values = {name: value_at(scores, candidates, cut, objective.score) for name, cut in cuts.items()}
+        values = {name: scores.at(cut)[objective.score] for name, cut in cuts.items()}
         results[fold] = CrossFit(**values, chosen=cuts["cross_fitted"])
     return {**results, "mean": _mean(list(results.values()))}
 

@@ -12,7 +12,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
-from nnunetv2_sizepenalty.nnunet_io.classes import Heads, read_heads
+from nnunetv2_sizepenalty.nnunet_io.classes import Labels, read_labels
 
 FINAL = "checkpoint_final.pth"
 
@@ -66,8 +66,8 @@ class ModelFolder:
         return read_json(self.path / "dataset.json")
 
     @cached_property
-    def heads(self) -> Heads:
-        return read_heads(self.dataset_json)
+    def labels(self) -> Labels:
+        return read_labels(self.dataset_json)
 
     @property
     def dataset(self) -> str:

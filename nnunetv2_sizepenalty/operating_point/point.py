@@ -1,92 +1,173 @@
-"""An operating point: the threshold and the smallest component of each class, for each fold and for the ensemble."""
+"""An operating point: what operating_point.json holds, as it is written, read, printed, drawn and applied."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.nnunet_io.classes import Heads
-from nnunetv2_sizepenalty.nnunet_io.thresholds import DEFAULT_THRESHOLD
-from nnunetv2_sizepenalty.operating_point.candidates import NO_FILTER
+from nnunetv2_sizepenalty.evaluation.records import to_json
+from nnunetv2_sizepenalty.nnunet_io.classes import Labels
+from nnunetv2_sizepenalty.operating_point.choose import Choice, CrossFit, Number
+from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
 from nnunetv2_sizepenalty.operating_point.model_folder import read_json
 
 ENSEMBLE = "ensemble"
 FORMAT = 1
+FILE = "operating_point.json"
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A class is where its probability is above `threshold`, in components of at least `min_size` (0: all)."""
+class ChosenModel:
+    """The model that the point is for; `labels` and `regions_class_order` (where it has regions) are dataset.json's."""
 
-    threshold: float = DEFAULT_THRESHOLD
-    min_size: float = NO_FILTER
+    folder: str
+    dataset: str
+    trainer: str
+    plans: str
+    configuration: str
+    labels: dict[str, Any]
+    regions_class_order: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the point was chosen on.
+
+    Attributes:
+        probabilities: "npz" of nnU-Net's validation, or "predicted".
+        checkpoint: the checkpoint that was validated.
+        step_size: of the sliding window.
+        references: folder of the reference label maps.
+        cases: fold -> its validation cases.
+    """
+
+    probabilities: str
+    checkpoint: str
+    step_size: float
+    references: str
+    cases: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Reliability near the lesions, soft against hard volume, and average precision, which no threshold touches."""
+
+    neighbourhood_mm: float
+    expected_calibration_error: Number
+    reliability: dict[str, list[int | Number]]
+    volume_ratios: list[dict[str, str | int | Number]]
+    average_precision: Number
+    n_average_precision: int
+    pooled_average_precision: Number
+
+
+@dataclass(frozen=True)
+class ClassPoint:
+    """One class or region.
+
+    Attributes:
+        values: of the label maps that it is made of.
+        ensemble: chosen on the cases of all folds together.
+        folds: fold -> chosen on its own cases.
+        cross_fit: fold or "mean" -> what the choice is worth; None where that wasn't asked for.
+        table: a row for each cut of each fold and the ensemble, see `Scores.rows`.
+    """
+
+    values: tuple[int, ...]
+    ensemble: Choice
+    folds: dict[str, Choice]
+    cross_fit: dict[str, CrossFit] | None
+    calibration: Calibration
+    table: list[dict[str, str | int | Number]]
+
+    @property
+    def choices(self) -> dict[str, Choice]:
+        """Fold -> choice, "ensemble" last."""
+        return {**self.folds, ENSEMBLE: self.ensemble}
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What `apply` and `bake` need of operating_point.json.
+    """The threshold and the smallest component of each class, for each fold and for the ensemble.
 
     Attributes:
-        labels: dataset.json's labels, and `regions_class_order` where it has regions.
-        unit: of `Cut.min_size`, "voxels" or "mm3".
-        connectivity: of the components.
-        cuts: fold or "ensemble" -> class -> cut; a class that is not there is cut as nnU-Net does.
-        checkpoint: the checkpoint that was validated.
+        format, version: of the file, and of the package that wrote it.
+        objective: what was chosen for, as `--objective` takes it; `better` is "higher" or "lower".
+        candidates: among what.
+        classes: class or region -> what was chosen.
+        path: the file; it is not part of its content.
     """
 
-    labels: Mapping[str, Any]
-    unit: str
-    connectivity: int
-    cuts: Mapping[str, Mapping[str, Cut]]
-    regions_class_order: tuple[int, ...] | None = None
-    checkpoint: str = "checkpoint_final.pth"
-    source: Path = field(default=Path("operating_point.json"), compare=False)
+    format: int
+    version: str
+    model: ChosenModel
+    objective: str
+    better: str
+    candidates: Grid
+    source: Source
+    classes: dict[str, ClassPoint]
+    path: Path = field(default=Path(FILE), compare=False)
 
-    def cuts_of(self, fold: str, heads: Heads) -> dict[str, Cut]:
-        """The cut of every class of `heads`, in their order.
+    @cached_property
+    def cuts(self) -> dict[str, dict[str, Cut]]:
+        """Fold or "ensemble" -> class -> cut."""
+        cuts: dict[str, dict[str, Cut]] = {}
+        for name, chosen in self.classes.items():
+            for fold, choice in chosen.choices.items():
+                cuts.setdefault(fold, {})[name] = choice.cut
+        return cuts
+
+    def cuts_of(self, fold: str, labels: Labels) -> dict[str, Cut]:
+        """Returns the cut of each of `labels`, in their order; nnU-Net's own where none was chosen.
 
         Raises:
             UserError: the fold isn't in the file.
         """
         if fold not in self.cuts:
-            raise UserError(f"{self.source} has no fold {fold}; it has {', '.join(self.cuts)}")
-        return {target.name: self.cuts[fold].get(target.name, Cut()) for target in heads.targets}
+            raise UserError(f"{self.path} has no fold {fold}; it has {', '.join(self.cuts)}")
+        return {label.name: self.cuts[fold].get(label.name, Cut()) for label in labels.foreground}
 
     def check_labels(self, dataset_json: Mapping[str, Any], where: Path) -> None:
         """Raises UserError where a model's or prediction's labels are others than those it was chosen on."""
-        ours = dict(self.labels), list(self.regions_class_order or ())
+        ours = dict(self.model.labels), list(self.model.regions_class_order or ())
         theirs = dict(dataset_json["labels"]), list(dataset_json.get("regions_class_order") or ())
         if ours != theirs:
-            raise UserError(f"{self.source} was chosen for labels {ours[0]}, {where} has {theirs[0]}: choose it anew")
+            raise UserError(f"{self.path} was chosen for labels {ours[0]}, {where} has {theirs[0]}: choose it anew")
+
+    def to_json(self) -> str:
+        """Returns the text of operating_point.json."""
+        content = asdict(self)
+        del content["path"]
+        return to_json(content)
+
+    def write(self) -> None:
+        """Writes operating_point.json to `path`, whole or not at all."""
+        with atomic_file(self.path) as path:
+            path.write_text(self.to_json(), encoding="utf-8")
 
 
 def read_operating_point(path: str | Path) -> OperatingPoint:
-    """Reads what `threshold` wrote.
+    """Reads what `threshold` wrote: the file, or the folder that it is in.
 
     Raises:
         UserError: the file is missing or something else.
     """
     path = Path(path)
     if path.is_dir():
-        path = path / "operating_point.json"
+        path = path / FILE
     content = read_json(path)
+    if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
+        raise UserError(f"{path} has format {content['format']}, this version reads {FORMAT}: choose it anew")
     try:
-        if content["format"] != FORMAT:
-            raise UserError(f"{path} has format {content['format']}, this version reads {FORMAT}: choose it anew")
-        cuts: dict[str, dict[str, Cut]] = {}
-        for name, chosen in content["classes"].items():
-            for fold, choice in {**chosen["folds"], ENSEMBLE: chosen[ENSEMBLE]}.items():
-                cuts.setdefault(fold, {})[name] = Cut(float(choice["threshold"]), float(choice["min_size"]))
-        order = content["model"]["regions_class_order"]
-        return OperatingPoint(
-            labels=content["model"]["labels"],
-            unit=content["candidates"]["unit"],
-            connectivity=int(content["candidates"]["connectivity"]),
-            cuts=cuts,
-            regions_class_order=None if order is None else tuple(order),
-            checkpoint=content["source"]["checkpoint"],
-            source=path,
-        )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(f"{path} was not written by `nnUNetv2_sizepenalty threshold` ({error!r})") from error
+        return replace(TypeAdapter(OperatingPoint).validate_python(content), path=path)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"{path} was not written by `nnUNetv2_sizepenalty threshold` ({where}: {first['msg']})"
+        ) from error

@@ -48,5 +48,5 @@ def _build(trainer_name: str, configuration: str, model: ModelFolder) -> nn.Modu
     config = plans.get_configuration(configuration)
     channels = determine_num_input_channels(plans, config, model.dataset_json)
     return trainer.build_network_architecture(
-        plans, config, channels, model.heads.n_channels, enable_deep_supervision=False
+        plans, config, channels, model.labels.n_channels, enable_deep_supervision=False
     )

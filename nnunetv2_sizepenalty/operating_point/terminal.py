@@ -1,59 +1,59 @@
 """What the commands print: the choice, its worth, warnings, and what to type next."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from nnunetv2_sizepenalty.operating_point.bake import missing_for_export
-from nnunetv2_sizepenalty.operating_point.model_folder import nnunet_folder, read_json
-from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE
+from nnunetv2_sizepenalty.operating_point.choose import CrossFit
+from nnunetv2_sizepenalty.operating_point.model_folder import FINAL, nnunet_folder, read_json
+from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, ClassPoint, OperatingPoint
+from nnunetv2_sizepenalty.operating_point.predict import VALIDATION_STEP
 
 
-def print_report(report: dict[str, Any], output: Path) -> None:
-    """The choice per class and fold, the cross-fitted gain, and a warning for each choice at an edge."""
+def print_point(point: OperatingPoint) -> None:
+    """Prints the choice per class and fold, the cross-fitted gain, and a warning for each choice at an edge."""
     console = Console(soft_wrap=True)
-    unit, objective = report["candidates"]["unit"], report["objective"]
-    for name, result in report["classes"].items():
-        table = Table("fold", "threshold", f"smallest ({unit})", objective, "at 0.5", "nnU-Net's", title=f"{name}")
-        for fold, choice in {**result["folds"], ENSEMBLE: result[ENSEMBLE]}.items():
-            table.add_row(fold, f"{choice['threshold']:.6g}", _size(choice["min_size"]), *map(_number, _scores(choice)))
+    for name, chosen in point.classes.items():
+        headings = ("fold", "threshold", f"smallest ({point.candidates.unit})", point.objective, "at 0.5", "nnU-Net's")
+        table = Table(*headings, title=name)
+        for fold, choice in chosen.choices.items():
+            values = (choice.score, choice.score_at_half, choice.score_nnunet)
+            table.add_row(fold, f"{choice.threshold:.6g}", _size(choice.min_size), *map(_number, values))
         console.print(table)
-        if result["cross_fit"]:
-            _print_cross_fit(console, result["cross_fit"], objective)
-        calibration = result["calibration"]
+        if chosen.cross_fit:
+            _print_cross_fit(console, chosen.cross_fit, point.objective)
+        calibration = chosen.calibration
         console.print(
-            f"average precision {_number(calibration['average_precision'])}, calibration error within "
-            f"{calibration['neighbourhood_mm']:g} mm of a lesion {_number(calibration['expected_calibration_error'])}"
+            f"average precision {_number(calibration.average_precision)}, calibration error within "
+            f"{calibration.neighbourhood_mm:g} mm of a lesion {_number(calibration.expected_calibration_error)}"
         )
-        for warning in choice_warnings(name, result):
+        for warning in choice_warnings(name, chosen):
             console.print(f"WARNING: {warning}", style="bold red")
-    if report["source"]["cases"].get("all"):
+    if point.source.cases.get("all"):
         console.print("WARNING: fold all validates on its training cases: the scores are too good", style="bold red")
-    point = shlex.quote(str(output / "operating_point.json"))
-    folder = shlex.quote(report["model"]["folder"])
-    step = (
-        f" (predict with -step_size {report['source']['step_size']:g})" if report["source"]["step_size"] != 0.5 else ""
-    )
-    console.print(f"{point}{step}; next, one of:", highlight=False)
-    console.print(f"  nnUNetv2_sizepenalty bake {folder} --operating-point {point} -o NEW_FOLDER", highlight=False)
-    console.print(f"  nnUNetv2_sizepenalty apply -i PROBABILITIES -o OUT --operating-point {point}", highlight=False)
+    file, folder = shlex.quote(str(point.path)), shlex.quote(point.model.folder)
+    another_step = point.source.step_size != VALIDATION_STEP
+    step = f" (predict with -step_size {point.source.step_size:g})" if another_step else ""
+    console.print(f"{file}{step}; next, one of:", highlight=False)
+    console.print(f"  nnUNetv2_sizepenalty bake {folder} --operating-point {file} -o NEW_FOLDER", highlight=False)
+    console.print(f"  nnUNetv2_sizepenalty apply -i PROBABILITIES -o OUT --operating-point {file}", highlight=False)
 
 
-def choice_warnings(name: str, result: dict[str, Any]) -> list[str]:
-    """One line for each choice that lies at an end of its grid, or that was none since all candidates tie."""
+def choice_warnings(name: str, chosen: ClassPoint) -> list[str]:
+    """Returns a line for each choice that lies at an end of its grid, or that was none since all candidates tie."""
     warnings = []
-    for fold, choice in {**result["folds"], ENSEMBLE: result[ENSEMBLE]}.items():
+    for fold, choice in chosen.choices.items():
         where = f"{name}, {'all folds together' if fold == ENSEMBLE else f'fold {fold}'}"
-        if choice["all_tied"]:
+        if choice.all_tied:
             warnings.append(f"{where}: every candidate has the same score, nothing was chosen")
         warnings += [
             f"{where}: the choice is the {edge} of the search; the best may lie beyond it "
-            f"({_remedy(edge, choice['threshold'])})"
-            for edge in choice["edge"]
+            f"({_remedy(edge, choice.threshold)})"
+            for edge in choice.edge
         ]
     return warnings
 
@@ -66,26 +66,14 @@ def _remedy(edge: str, threshold: float) -> str:
     return "search with --thresholds dense"
 
 
-def _print_cross_fit(console: Console, fitted: dict[str, Any], objective: str) -> None:
-    table = Table(
-        "fold",
-        "chosen on the others",
-        f"{objective} (honest)",
-        "chosen on itself",
-        "at 0.5",
-        "nnU-Net's",
-        title="cross-fit",
-    )
+def _print_cross_fit(console: Console, fitted: Mapping[str, CrossFit], objective: str) -> None:
+    headings = ("fold", "chosen on the others", f"{objective} (honest)", "chosen on itself", "at 0.5", "nnU-Net's")
+    table = Table(*headings, title="cross-fit")
     for fold, result in fitted.items():
-        chosen = result["chosen"]
-        cut = f"{chosen['threshold']:.6g}, {_size(chosen['min_size'])}" if chosen else ""
-        values = [result[key] for key in ("cross_fitted", "optimistic", "at_half", "nnunet")]
+        cut = f"{result.chosen.threshold:.6g}, {_size(result.chosen.min_size)}" if result.chosen else ""
+        values = (result.cross_fitted, result.optimistic, result.at_half, result.nnunet)
         table.add_row(fold, cut, *map(_number, values))
     console.print(table)
-
-
-def _scores(choice: dict[str, Any]) -> list[float]:
-    return [choice[key] for key in ("score", "score_at_half", "score_nnunet")]
 
 
 def _number(value: float) -> str:
@@ -97,11 +85,11 @@ def _size(value: float) -> str:
 
 
 def print_baked(output: Path, folds: Sequence[str], checkpoints: Sequence[str], per_fold: bool) -> None:
-    """The nnU-Net commands that use a baked folder."""
+    """Prints the nnU-Net commands that use a baked folder."""
     results = nnunet_folder("nnUNet_results")
     folder, parts = output.resolve(), output.resolve().name.split("__")
     dataset = read_json(output / "plans.json")["dataset_name"]
-    chk = "" if "checkpoint_final.pth" in checkpoints else f" -chk {checkpoints[0]}"
+    chk = "" if FINAL in checkpoints else f" -chk {checkpoints[0]}"
     named = results is not None and len(parts) == 3 and folder.parent == results.resolve() / dataset
     for names in [[fold] for fold in folds] if per_fold else [list(folds)]:
         fold = " ".join(names)

@@ -10,10 +10,10 @@ import numpy as np
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.instances import find_instances
-from nnunetv2_sizepenalty.evaluation.labels import Label
 from nnunetv2_sizepenalty.evaluation.masks import ENDINGS, Grid, MaskReader, mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.evaluation.records import Summary
+from nnunetv2_sizepenalty.nnunet_io.classes import Label
 from nnunetv2_sizepenalty.report.scans import Scan, make_scan
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
-from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from scipy import ndimage
 
 from nnunetv2_sizepenalty.atomic import atomic_file
@@ -31,7 +30,7 @@ class CaseLesions:
 
     Attributes:
         shape: of the preprocessed case, (z, y, x).
-        channel: foreground class or region of each lesion, an index into `foreground_channels`; int (n,).
+        channel: foreground class or region of each lesion, an index into `Labels.channels`; int (n,).
         voxels: size of each lesion at the plan's spacing; int (n,).
         coordinates: (z, y, x) of up to `MOST_VOXELS` voxels of each lesion, drawn at random; uint16 (m, 3).
         starts: lesion i has `coordinates[starts[i] : starts[i + 1]]`; int (n + 1,).
@@ -51,18 +50,12 @@ class CaseLesions:
         return self.coordinates[self.starts[lesion] : self.starts[lesion + 1]].astype(int)
 
 
-def foreground_channels(label_manager: LabelManager) -> tuple[tuple[int, ...], ...]:
-    """The label values of each foreground region, or class, in the order of the losses' channels."""
-    labels = label_manager.foreground_regions if label_manager.has_regions else label_manager.foreground_labels
-    return tuple(tuple(map(int, label)) if isinstance(label, (tuple, list)) else (int(label),) for label in labels)
-
-
 def locate_lesions(labels: np.ndarray, channels: Sequence[Sequence[int]], *, slicewise: bool = False) -> CaseLesions:
     """Finds the lesions of a label map.
 
     Args:
         labels: (z, y, x); one slice where the images are 2D.
-        channels: as `foreground_channels` gives them.
+        channels: values of each class or region, as `Labels.channels`.
         slicewise: components within each slice, which is what a 2D network sees of a volume.
     """
     generator = np.random.default_rng(0)

@@ -14,7 +14,7 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from scipy import ndimage
 
-from nnunetv2_sizepenalty.sampling.lesion_locations import foreground_channels
+from nnunetv2_sizepenalty.nnunet_io.classes import labels_of
 
 PATCHES_PER_CASE = 20
 
@@ -76,7 +76,7 @@ def draw_patch_volumes(
         label_manager: of the dataset.
         batch_size: of all processes together.
     """
-    channels = foreground_channels(label_manager)
+    channels = labels_of(label_manager).channels
     member = np.array([[label in values for values in channels] for label in range(_highest(label_manager) + 1)])
     loaders = [
         nnUNetDataLoader(

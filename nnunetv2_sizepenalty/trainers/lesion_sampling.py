@@ -6,7 +6,8 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
-from nnunetv2_sizepenalty.sampling.lesion_locations import CaseLesions, find_lesions, foreground_channels
+from nnunetv2_sizepenalty.nnunet_io.classes import labels_of
+from nnunetv2_sizepenalty.sampling.lesion_locations import CaseLesions, find_lesions
 
 
 class LesionUniformDataset:
@@ -62,7 +63,7 @@ class LesionSampling:
                 lesions = find_lesions(
                     self.preprocessed_dataset_folder,
                     identifiers,
-                    foreground_channels(self.label_manager),
+                    labels_of(self.label_manager).channels,
                     processes=get_allowed_n_proc_DA(),
                 )
             if self.is_ddp:

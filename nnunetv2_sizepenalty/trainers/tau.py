@@ -6,7 +6,8 @@ from typing import Any
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 
 from nnunetv2_sizepenalty.losses import DeepSupervision
-from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions, foreground_channels
+from nnunetv2_sizepenalty.nnunet_io.classes import labels_of
+from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions
 from nnunetv2_sizepenalty.sampling.tau import Volumes, lesion_volumes, median_tau, patch_volumes
 from nnunetv2_sizepenalty.trainers.processes import from_first_process
 
@@ -63,7 +64,7 @@ class TauFromData:
         lesions = find_lesions(
             self.preprocessed_dataset_folder,
             dataset.identifiers,
-            foreground_channels(self.label_manager),
+            labels_of(self.label_manager).channels,
             slicewise=len(configuration.patch_size) == 2,
             processes=get_allowed_n_proc_DA(),
         )

@@ -16,8 +16,9 @@ from preprocessed_masks import blobs, preprocess_masks
 from nnunetv2_sizepenalty.audit.plan_case import lesion_origins, planned_case
 from nnunetv2_sizepenalty.audit.raw_case import CasePaths, read_raw_case
 from nnunetv2_sizepenalty.lesions import label_components
+from nnunetv2_sizepenalty.nnunet_io.classes import labels_of
 from nnunetv2_sizepenalty.nnunet_io.plan import find_plan
-from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions, foreground_channels
+from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions
 from nnunetv2_sizepenalty.splitting.split_files import find_dataset
 from nnunetv2_sizepenalty.trainers.lesion_sampling import LesionUniformDataset
 
@@ -135,7 +136,7 @@ def test_shares_of_forced_centres_are_those_that_are_drawn(made, audited, values
         components, _ = label_components(labels == index)
         lesion_of[components == lesion] = row
     by_voxel = drawn_shares(whole, manager, lesion_of)
-    found = find_lesions(plan.folder, ["a"], foreground_channels(manager))
+    found = find_lesions(plan.folder, ["a"], labels_of(manager).channels)
     by_lesion = drawn_shares(LesionUniformDataset(whole, found, manager), manager, lesion_of)
     for row in range(len(rows)):
         for column, drawn in (("by_voxel", by_voxel), ("by_lesion", by_lesion)):

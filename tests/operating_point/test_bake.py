@@ -10,9 +10,9 @@ from torch import nn
 from nnunetv2_sizepenalty.architectures import AttentionASPPUNet
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
-from nnunetv2_sizepenalty.nnunet_io.classes import read_heads
+from nnunetv2_sizepenalty.nnunet_io.classes import read_labels
 from nnunetv2_sizepenalty.operating_point.bake import postprocessing, shift_head
-from nnunetv2_sizepenalty.operating_point.point import Cut, OperatingPoint
+from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
 
 KWARGS = {
     "input_channels": 1,
@@ -34,10 +34,6 @@ NETWORKS = {
 }
 
 
-def point(unit="voxels") -> OperatingPoint:
-    return OperatingPoint({}, unit, 18, {})
-
-
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize(
     ("dataset", "cuts", "shift"),
@@ -51,7 +47,7 @@ def test_the_logits_at_inference_shift_and_nothing_else_does(network, dataset, c
     torch.manual_seed(0)
     model = NETWORKS[network](2).eval()
     weights, image = model.state_dict(), torch.randn(1, 1, 16, 16, 16)
-    shifted = shift_head(weights, read_heads(dataset), {name: Cut(t) for name, t in cuts.items()})
+    shifted = shift_head(weights, read_labels(dataset), {name: Cut(t) for name, t in cuts.items()})
     with torch.no_grad():
         before = model(image)
         model.load_state_dict(shifted)
@@ -65,26 +61,26 @@ def test_the_logits_at_inference_shift_and_nothing_else_does(network, dataset, c
 
 
 def test_softmax_with_more_classes_and_foreign_networks_say_why_they_cannot():
-    heads = read_heads({"labels": {"background": 0, "a": 1, "b": 2}})
+    labels = read_labels({"labels": {"background": 0, "a": 1, "b": 2}})
     with pytest.raises(UserError, match="a shift of its bias with each on its own; use `nnUNetv2_sizepenalty apply`"):
-        shift_head({}, heads, {})
+        shift_head({}, labels, {})
     with pytest.raises(UserError, match=r"no bias of 2 channels in decoder\.seg_layers"):
-        shift_head({"head.bias": torch.zeros(2)}, read_heads(SOFTMAX), {"lesion": Cut(0.9)})
+        shift_head({"head.bias": torch.zeros(2)}, read_labels(SOFTMAX), {"lesion": Cut(0.9)})
     with pytest.raises(UserError, match="no bias of 2 channels"):
-        shift_head({"decoder.seg_layers.0.bias": torch.zeros(3)}, read_heads(SOFTMAX), {"lesion": Cut(0.9)})
+        shift_head({"decoder.seg_layers.0.bias": torch.zeros(3)}, read_labels(SOFTMAX), {"lesion": Cut(0.9)})
 
 
 def test_the_highest_of_eleven_heads_is_taken_by_number():
     weights = {f"decoder.seg_layers.{i}.bias": torch.zeros(2) for i in range(11)}
-    shifted = shift_head(weights, read_heads(SOFTMAX), {"lesion": Cut(0.9)})
+    shifted = shift_head(weights, read_labels(SOFTMAX), {"lesion": Cut(0.9)})
     assert [name for name, bias in shifted.items() if bias.any()] == ["decoder.seg_layers.10.bias"]
 
 
 def test_one_smallest_size_becomes_stock_postprocessing():
-    functions, arguments = postprocessing(point(), read_heads(REGIONS), {"core": Cut(0.3, 5), "rim": Cut(0.6, 5)})
+    functions, arguments = postprocessing(Grid(), read_labels(REGIONS), {"core": Cut(0.3, 5), "rim": Cut(0.6, 5)})
     assert [f"{f.__module__}.{f.__name__}" for f in functions] == ["cc3d.dust"]
     assert arguments == [{"threshold": 5, "connectivity": 18}]
-    assert postprocessing(point(), read_heads(NESTED), {"whole": Cut(0.3), "core": Cut(0.6)}) is None
+    assert postprocessing(Grid(), read_labels(NESTED), {"whole": Cut(0.3), "core": Cut(0.6)}) is None
 
 
 @pytest.mark.parametrize(
@@ -99,7 +95,7 @@ def test_one_smallest_size_becomes_stock_postprocessing():
 )
 def test_filters_that_stock_postprocessing_cannot_do_are_refused(dataset, cuts, unit, reason):
     with pytest.raises(UserError, match=reason):
-        postprocessing(point(unit), read_heads(dataset), cuts)
+        postprocessing(Grid(unit=unit), read_labels(dataset), cuts)
 
 
 def test_checkpoints_hold_what_nnunet_logs_and_run_nothing(tmp_path):

@@ -4,19 +4,18 @@ import numpy as np
 import pytest
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.operating_point.candidates import Candidates
 from nnunetv2_sizepenalty.operating_point.choose import choose, cross_fit
-from nnunetv2_sizepenalty.operating_point.counts import CaseCounts
-from nnunetv2_sizepenalty.operating_point.point import Cut
+from nnunetv2_sizepenalty.operating_point.count_case import CaseCounts
+from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
 from nnunetv2_sizepenalty.operating_point.scores import Objective, Scores
 
-GRID = Candidates((0.3, 0.5, 0.7), (5, 10))
+GRID = Grid((0.3, 0.5, 0.7), (5, 10))
 
 
-def scores_of(values, name="dice", false_positives=None) -> Scores:
+def scores_of(values, name="dice", false_positives=None, grid=GRID) -> Scores:
     values = np.asarray(values, float)
     zeros = np.zeros(values.shape) if false_positives is None else np.asarray(false_positives, float)
-    return Scores({name: values, "false_positives_per_case": zeros}, {}, 1)
+    return Scores(grid, {name: values, "false_positives_per_case": zeros}, {}, 1)
 
 
 @pytest.mark.parametrize(
@@ -45,14 +44,14 @@ def scores_of(values, name="dice", false_positives=None) -> Scores:
     ],
 )
 def test_the_best_is_chosen_and_a_tie_goes_to_nnunets_own(values, cut, edge):
-    choice = choose(scores_of(values), GRID, Objective())
+    choice = choose(scores_of(values), Objective())
     assert choice.cut == cut
     assert choice.edge == edge
     assert choice.all_tied == (len(np.unique(values)) == 1)
 
 
 def test_a_single_threshold_is_not_searched_and_has_no_edge():
-    choice = choose(scores_of([[9, 9], [1, 2]]), Candidates((0.9,), (5,)), Objective())
+    choice = choose(scores_of([[9, 9], [1, 2]], grid=Grid((0.9,), (5,))), Objective())
     assert choice.cut == Cut(0.9, 5)
     assert choice.edge == ()
     assert not choice.all_tied
@@ -60,16 +59,16 @@ def test_a_single_threshold_is_not_searched_and_has_no_edge():
 
 def test_relative_volume_error_is_minimised():
     values = [[3, 3, 3], [3, 3, 1], [3, 3, 3]]
-    assert choose(scores_of(values, "rve"), GRID, Objective.parse("rve")).cut == Cut(0.5, 10)
+    assert choose(scores_of(values, "rve"), Objective.parse("rve")).cut == Cut(0.5, 10)
 
 
 def test_sensitivity_is_bought_with_no_more_false_positives_than_allowed():
     values, false_positives = [[0.9, 0.9, 0.8], [0.8, 0.7, 0.7], [0.5, 0.5, 0.5]], [[9, 4, 3], [3, 2, 2], [1, 1, 0]]
     scores = scores_of(values, "sensitivity", false_positives)
-    assert choose(scores, GRID, Objective.parse("sensitivity@3")).cut == Cut(0.5, 0)
-    assert choose(scores, GRID, Objective.parse("sensitivity@2")).cut == Cut(0.5, 5)
+    assert choose(scores, Objective.parse("sensitivity@3")).cut == Cut(0.5, 0)
+    assert choose(scores, Objective.parse("sensitivity@2")).cut == Cut(0.5, 5)
     with pytest.raises(UserError, match=r"the fewest: 1\)"):
-        choose(scores_of(values, "sensitivity", np.add(false_positives, 1)), GRID, Objective.parse("sensitivity@0.5"))
+        choose(scores_of(values, "sensitivity", np.add(false_positives, 1)), Objective.parse("sensitivity@0.5"))
 
 
 @pytest.mark.parametrize("text", ["iou", "sensitivity", "sensitivity@x", "dice@2", ""])
@@ -80,7 +79,7 @@ def test_unknown_objectives_are_refused(text):
 
 def case_with_best(threshold: float) -> CaseCounts:
     """Ten lesion voxels, all found at `threshold`, half of them elsewhere."""
-    grid = Candidates((0.3, 0.7), (0,))
+    grid = Grid((0.3, 0.7), (0,))
     found = np.array([[10 if t == threshold else 5] for t in grid.counted_thresholds])
     one, none = np.ones_like(found), np.zeros_like(found)
     return CaseCounts(found, found, one, none, one, one, one, np.asarray(10), np.asarray(1))
@@ -88,7 +87,7 @@ def case_with_best(threshold: float) -> CaseCounts:
 
 def test_cross_fitting_never_sees_its_own_fold():
     folds = {"0": {"a": case_with_best(0.3)}, "1": {"b": case_with_best(0.7)}, "2": {"c": case_with_best(0.7)}}
-    fitted = cross_fit(folds, Candidates((0.3, 0.7), (0,)), Objective())
+    fitted = cross_fit(folds, Grid((0.3, 0.7), (0,)), Objective())
     assert fitted["0"].chosen == Cut(0.7, 0.0)
     assert fitted["0"].cross_fitted == pytest.approx(2 / 3)
     assert fitted["0"].optimistic == 1
@@ -102,6 +101,6 @@ def test_cross_fitting_never_sees_its_own_fold():
 def test_cross_fitting_leaves_out_cases_that_a_fold_shares_with_others():
     shared = {"a": case_with_best(0.3)}
     with pytest.raises(UserError, match="folds that differ"):
-        cross_fit({"0": shared, "all": shared}, Candidates((0.3, 0.7), (0,)), Objective())
+        cross_fit({"0": shared, "all": shared}, Grid((0.3, 0.7), (0,)), Objective())
     with pytest.raises(UserError, match="several folds"):
-        cross_fit({"0": shared}, Candidates((0.3, 0.7), (0,)), Objective())
+        cross_fit({"0": shared}, Grid((0.3, 0.7), (0,)), Objective())

@@ -8,11 +8,11 @@ from preprocessed_masks import blobs, preprocess_masks
 from scipy import ndimage
 
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.classes import labels_of
 from nnunetv2_sizepenalty.sampling.lesion_locations import (
     FOLDER,
     MOST_VOXELS,
     find_lesions,
-    foreground_channels,
     locate_lesions,
 )
 
@@ -71,7 +71,7 @@ def test_no_lesion():
     ids=["classes", "regions"],
 )
 def test_channels_are_the_losses(labels, order, channels):
-    assert foreground_channels(LabelManager(labels, order)) == channels
+    assert labels_of(LabelManager(labels, order)).channels == channels
 
 
 @pytest.fixture

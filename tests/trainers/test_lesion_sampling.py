@@ -12,7 +12,8 @@ from scipy import ndimage
 from scipy.stats import binomtest, chisquare
 
 from nnunetv2_sizepenalty.lesions import label_components
-from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions, foreground_channels
+from nnunetv2_sizepenalty.nnunet_io.classes import labels_of
+from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions
 from nnunetv2_sizepenalty.sampling.patch_volumes import PatchKind, draw_patch_volumes
 from nnunetv2_sizepenalty.trainers.lesion_sampling import LesionUniformDataset
 
@@ -24,7 +25,7 @@ CLASSES = LabelManager({"background": 0, "a": 1, "b": 2}, None)
 
 
 def lesion_uniform(dataset, label_manager=LABELS):
-    channels = foreground_channels(label_manager)
+    channels = labels_of(label_manager).channels
     return LesionUniformDataset(
         dataset, find_lesions(dataset.source_folder, dataset.identifiers, channels), label_manager
     )
@@ -77,7 +78,7 @@ def test_lesions_of_all_classes_or_regions_are_drawn_together(tmp_path, label_ma
     patches = draw_patch_volumes(lesion_uniform(dataset, label_manager), CENTRES, label_manager, 2, per_case=DRAWS)
     found = [
         ndimage.label(np.isin(labels, values), ndimage.generate_binary_structure(3, 2))
-        for values in foreground_channels(label_manager)
+        for values in labels_of(label_manager).channels
     ]
     # with regions a voxel can lie in two lesions: voxels are counted by the lesions that they lie in
     group = np.ravel_multi_index([components for components, _ in found], [n + 1 for _, n in found])

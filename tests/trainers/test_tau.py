@@ -12,7 +12,8 @@ import torch
 from preprocessed_masks import blobs, preprocess_masks
 
 from nnunetv2_sizepenalty.lesions import label_components
-from nnunetv2_sizepenalty.sampling.lesion_locations import FOLDER, foreground_channels
+from nnunetv2_sizepenalty.nnunet_io.classes import labels_of
+from nnunetv2_sizepenalty.sampling.lesion_locations import FOLDER
 from nnunetv2_sizepenalty.sampling.tau import median_tau, patch_volumes
 from nnunetv2_sizepenalty.trainers.lesion_sampling import LesionUniformDataset
 
@@ -158,7 +159,7 @@ def test_patches_that_tau_is_taken_from_are_those_of_the_loaders(make, recipe):
         assert kind.size == tuple(its.final_patch_size)
         assert kind.foreground == its.oversample_foreground_percent
         assert kind.probabilistic == (its.get_do_oversample == its._probabilistic_oversampling)
-    assert len(foreground_channels(trainer.label_manager)) == 1
+    assert len(labels_of(trainer.label_manager).channels) == 1
     small = [] if recipe == "nnUNet" else [loader.deal.small_probability]
     assert [kind.probability for kind in kinds[1:]] == small
 

@@ -16,15 +16,18 @@ from nnunetv2.utilities.label_handling.label_handling import convert_labelmap_to
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder, nnunet_folder
+from nnunetv2_sizepenalty.operating_point.model_folder import FINAL, ModelFolder, nnunet_folder
+
+# of the sliding window in nnU-Net's own validation, which can't be told another
+VALIDATION_STEP = 0.5
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """How validation cases are predicted: nnU-Net's own validation is step 0.5 with mirroring."""
+    """How validation cases are predicted; nnU-Net's own validation has `VALIDATION_STEP` and mirrors, too."""
 
-    checkpoint: str = "checkpoint_final.pth"
-    step_size: float = 0.5
+    checkpoint: str = FINAL
+    step_size: float = VALIDATION_STEP
     device: str = "cuda"
 
 
@@ -61,7 +64,7 @@ class FoldPredictor:
         self._data = data
 
     def logits(self, case: str) -> tuple[np.ndarray, Mapping[str, Any]]:
-        """Float16 logits of the preprocessed case and its properties.
+        """Predicts the preprocessed case: float16 logits (channels, z, y, x), and its properties.
 
         Raises:
             UserError: it isn't preprocessed.
@@ -79,7 +82,7 @@ class FoldPredictor:
 
 
 def probabilities_from_logits(logits: np.ndarray, properties: Mapping[str, Any], model: ModelFolder) -> np.ndarray:
-    """The probabilities in the original image's grid, by the function with which nnU-Net writes its .npz."""
+    """Makes probabilities in the original image's grid, by the function with which nnU-Net writes its .npz."""
     plans = PlansManager(model.plans)
     _, probabilities = convert_predicted_logits_to_segmentation_with_correct_shape(
         logits,

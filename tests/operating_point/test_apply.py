@@ -7,9 +7,9 @@ from operating_point_data import NESTED, REGIONS, SOFTMAX, softmax_of
 from scipy.ndimage import gaussian_filter
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.nnunet_io.classes import read_heads
-from nnunetv2_sizepenalty.operating_point.cut import cut_probabilities
-from nnunetv2_sizepenalty.operating_point.point import Cut
+from nnunetv2_sizepenalty.nnunet_io.classes import read_labels
+from nnunetv2_sizepenalty.operating_point.apply import cut_probabilities
+from nnunetv2_sizepenalty.operating_point.grid import Cut
 
 THREE = {"labels": {"background": 0, "b": 2, "a": 1}}
 SPACING_MM = (3.0, 1.0, 1.0)
@@ -22,7 +22,7 @@ def random_probabilities(seed: int, channels: int, shape=(6, 20, 20)) -> np.ndar
 
 
 def cut(probabilities, dataset, **cuts) -> np.ndarray:
-    return cut_probabilities(probabilities, read_heads(dataset), cuts, spacing_mm=SPACING_MM)
+    return cut_probabilities(probabilities, read_labels(dataset), cuts, spacing_mm=SPACING_MM)
 
 
 def test_a_voxel_at_the_threshold_stays_background():
@@ -67,25 +67,25 @@ def test_of_several_softmax_classes_the_one_furthest_above_its_threshold_wins():
 def test_sizes_in_cubic_millimetres():
     probability = np.zeros((1, 4, 8), np.float32)
     probability[0, 0, :4] = probability[0, 2, :3] = 0.9
-    heads, cuts = read_heads(SOFTMAX), {"lesion": Cut(0.5, 12.0)}
-    found = cut_probabilities(softmax_of(probability), heads, cuts, spacing_mm=SPACING_MM, unit="mm3")
+    labels, cuts = read_labels(SOFTMAX), {"lesion": Cut(0.5, 12.0)}
+    found = cut_probabilities(softmax_of(probability), labels, cuts, spacing_mm=SPACING_MM, unit="mm3")
     assert found[0, 0, :4].all()
     assert not found[0, 2].any()
 
 
-def test_heads_are_those_of_nnunet():
-    assert [(t.name, t.channel, t.values, t.painted) for t in read_heads(THREE).targets] == [
+def test_labels_are_those_of_nnunet():
+    assert [(t.name, t.channel, t.values, t.painted) for t in read_labels(THREE).foreground] == [
         ("b", 2, (2,), 2),
         ("a", 1, (1,), 1),
     ]
-    nested = read_heads({"labels": {**NESTED["labels"], "ignore": 3}, "regions_class_order": [1, 2]})
-    assert [(t.name, t.channel, t.values, t.painted) for t in nested.targets] == [
+    nested = read_labels({"labels": {**NESTED["labels"], "ignore": 3}, "regions_class_order": [1, 2]})
+    assert [(t.name, t.channel, t.values, t.painted) for t in nested.foreground] == [
         ("whole", 0, (1, 2), 1),
         ("core", 1, (2,), 2),
     ]
-    assert (nested.overlapping, nested.ignore_label, nested.n_channels) == (True, 3, 2)
-    assert not read_heads(REGIONS).overlapping
+    assert (nested.overlapping, nested.ignore, nested.n_channels) == (True, 3, 2)
+    assert not read_labels(REGIONS).overlapping
     # nnU-Net reads a list of one as a plain label
-    assert read_heads({"labels": {"background": 0, "lesion": [1]}}).n_channels == 2
+    assert read_labels({"labels": {"background": 0, "lesion": [1]}}).n_channels == 2
     with pytest.raises(UserError, match="it has whole, core"):
         nested.named(["rim"])

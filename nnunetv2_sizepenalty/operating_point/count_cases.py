@@ -18,12 +18,12 @@ from tqdm import tqdm
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.calibration import CalibrationCounts, count_calibration
-from nnunetv2_sizepenalty.nnunet_io.classes import Target
+from nnunetv2_sizepenalty.nnunet_io.classes import Label
 from nnunetv2_sizepenalty.nnunet_io.probabilities import check_probabilities, read_probabilities
-from nnunetv2_sizepenalty.operating_point.candidates import Candidates
-from nnunetv2_sizepenalty.operating_point.counts import CaseCounts, count_candidates
+from nnunetv2_sizepenalty.operating_point.count_case import CaseCounts, count_case
+from nnunetv2_sizepenalty.operating_point.grid import Grid
 from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder, spacing_of
-from nnunetv2_sizepenalty.operating_point.predictor import FoldPredictor, Prediction, probabilities_from_logits
+from nnunetv2_sizepenalty.operating_point.predict import FoldPredictor, Prediction, probabilities_from_logits
 from nnunetv2_sizepenalty.parallel import map_cases
 
 # Raised when counts mean something else, so that stored ones are not taken for new ones.
@@ -39,8 +39,8 @@ class ClassCounts:
 
 
 @dataclass(frozen=True)
-class Job:
-    """One case to count.
+class ValidationCase:
+    """One case of one fold, whose cuts are to be counted.
 
     Attributes:
         reference: its reference label map.
@@ -51,9 +51,9 @@ class Job:
 
     model: ModelFolder
     fold: str
-    case: str
-    targets: tuple[Target, ...]
-    candidates: Candidates
+    name: str
+    labels: tuple[Label, ...]
+    grid: Grid
     reference: Path
     origin: Path
     prediction: Prediction | None
@@ -64,11 +64,13 @@ class Job:
         """Everything that the counts depend on: stored counts with another key are not used."""
         files = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in (self.reference, self.origin)]
         how = None if self.prediction is None else asdict(self.prediction)
-        settings = asdict(self.candidates), [asdict(target) for target in self.targets], how
+        names = ("name", "channel", "values", "painted")
+        labels = [{name: getattr(label, name) for name in names} for label in self.labels]
+        settings = asdict(self.grid), labels, how
         return json.dumps([_COUNTS_VERSION, files, settings])
 
 
-def count_jobs(jobs: Sequence[Job], processes: int) -> dict[str, dict[str, dict[str, ClassCounts]]]:
+def count_cases(cases: Sequence[ValidationCase], processes: int) -> dict[str, dict[str, dict[str, ClassCounts]]]:
     """Counts every case that isn't stored yet.
 
     Returns:
@@ -77,26 +79,26 @@ def count_jobs(jobs: Sequence[Job], processes: int) -> dict[str, dict[str, dict[
     Raises:
         UserError: a file of a case is unusable; what was counted before stays stored.
     """
-    todo = [job for job in jobs if _load(job) is None]
-    if len(todo) < len(jobs):
-        print(f"{len(jobs) - len(todo)} of {len(jobs)} cases are counted already")
-    if any(job.prediction for job in todo):
+    todo = [case for case in cases if _load(case) is None]
+    if len(todo) < len(cases):
+        print(f"{len(cases) - len(todo)} of {len(cases)} cases are counted already")
+    if any(case.prediction for case in todo):
         _predict_and_count(todo, processes)
     elif todo:
         map_cases(_count_saved, todo, processes=processes, description="counting")
     result: dict[str, dict[str, dict[str, ClassCounts]]] = {}
-    for job in jobs:
-        for name, counts in _load(job).items():
-            result.setdefault(name, {}).setdefault(job.fold, {})[job.case] = counts
+    for case in cases:
+        for name, counts in _load(case).items():
+            result.setdefault(name, {}).setdefault(case.fold, {})[case.name] = counts
     return result
 
 
-def _predict_and_count(jobs: Sequence[Job], processes: int) -> None:
+def _predict_and_count(cases: Sequence[ValidationCase], processes: int) -> None:
     """Predicts case after case in this process; the others resample and count, one case each in memory."""
     pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) if processes > 1 else None
     pending: set[Future] = set()
     try:
-        with tqdm(total=len(jobs), desc="predicting", unit="case", disable=None) as bar:
+        with tqdm(total=len(cases), desc="predicting", unit="case", disable=None) as bar:
 
             def collect(most: int) -> None:
                 while len(pending) > most:
@@ -106,17 +108,17 @@ def _predict_and_count(jobs: Sequence[Job], processes: int) -> None:
                         future.result()
                         bar.update()
 
-            for fold, of_fold in itertools.groupby(jobs, key=lambda job: job.fold):
+            for fold, of_fold in itertools.groupby(cases, key=lambda case: case.fold):
                 predictor = None
-                for job in of_fold:
-                    predictor = predictor or FoldPredictor(job.model, fold, job.prediction)
-                    logits, properties = predictor.logits(job.case)
+                for case in of_fold:
+                    predictor = predictor or FoldPredictor(case.model, fold, case.prediction)
+                    logits, properties = predictor.logits(case.name)
                     if pool is None:
-                        _count_predicted(job, logits, properties)
+                        _count_predicted(case, logits, properties)
                         bar.update()
                     else:
                         collect(processes - 1)
-                        pending.add(pool.submit(_count_predicted, job, logits, properties))
+                        pending.add(pool.submit(_count_predicted, case, logits, properties))
             collect(0)
     except BrokenProcessPool:
         raise UserError(f"a process was killed, perhaps for memory: use fewer than {processes} processes") from None
@@ -125,45 +127,45 @@ def _predict_and_count(jobs: Sequence[Job], processes: int) -> None:
             pool.shutdown(cancel_futures=True)
 
 
-def _count_saved(job: Job) -> None:
-    _count(job, lambda shape: read_probabilities(job.origin, shape))
+def _count_saved(case: ValidationCase) -> None:
+    _count_and_store(case, lambda shape: read_probabilities(case.origin, shape))
 
 
-def _count_predicted(job: Job, logits: np.ndarray, properties: Mapping[str, Any]) -> None:
+def _count_predicted(case: ValidationCase, logits: np.ndarray, properties: Mapping[str, Any]) -> None:
     def probabilities(shape: tuple[int, ...]) -> np.ndarray:
-        predicted = probabilities_from_logits(logits, properties, job.model)
-        check_probabilities(predicted, shape, f"the prediction of {job.case}")
+        predicted = probabilities_from_logits(logits, properties, case.model)
+        check_probabilities(predicted, shape, f"the prediction of {case.name}")
         return predicted
 
-    _count(job, probabilities)
+    _count_and_store(case, probabilities)
 
 
-def _count(job: Job, probabilities: Callable[[tuple[int, ...]], np.ndarray]) -> None:
+def _count_and_store(case: ValidationCase, probabilities: Callable[[tuple[int, ...]], np.ndarray]) -> None:
     """Counts one case and stores it; `probabilities` is called with the shape that they must have."""
-    segmentation, properties = job.model.reader().read_seg(str(job.reference))
+    segmentation, properties = case.model.reader().read_seg(str(case.reference))
     segmentation = segmentation[0]
-    predicted = probabilities((job.model.heads.n_channels, *segmentation.shape))
-    ignore = job.model.heads.ignore_label
+    predicted = probabilities((case.model.labels.n_channels, *segmentation.shape))
+    ignore = case.model.labels.ignore
     valid = None if ignore is None else segmentation != ignore
     spacing = spacing_of(properties)
     arrays: dict[str, np.ndarray] = {}
-    for number, target in enumerate(job.targets):
-        probability, reference = predicted[target.channel], target.mask(segmentation)
+    for number, label in enumerate(case.labels):
+        probability, reference = predicted[label.channel], label.mask(segmentation)
         counted = {
-            "candidates": count_candidates(probability, reference, job.candidates, spacing, valid),
+            "candidates": count_case(probability, reference, case.grid, spacing, valid),
             "calibration": count_calibration(probability, reference, spacing, valid),
         }
         for part, counts in counted.items():
             arrays |= {f"{number}.{part}.{name}": array for name, array in counts.as_arrays().items()}
-    with atomic_file(job.store) as path:
-        np.savez_compressed(path, key=np.array(job.key), **arrays)
+    with atomic_file(case.store) as path:
+        np.savez_compressed(path, key=np.array(case.key), **arrays)
 
 
-def _load(job: Job) -> dict[str, ClassCounts] | None:
-    """The stored counts per class, or None where there are none for exactly this job."""
+def _load(case: ValidationCase) -> dict[str, ClassCounts] | None:
+    """Reads the stored counts per class; None where there are none that were made for exactly this."""
     try:
-        with np.load(job.store) as file:
-            if str(file["key"]) != job.key:
+        with np.load(case.store) as file:
+            if str(file["key"]) != case.key:
                 return None
             parts: dict[str, dict[str, dict[str, np.ndarray]]] = {}
             for entry in file.files:
@@ -173,8 +175,8 @@ def _load(job: Job) -> dict[str, ClassCounts] | None:
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
         return None
     return {
-        target.name: ClassCounts(
+        label.name: ClassCounts(
             CaseCounts(**parts[str(number)]["candidates"]), CalibrationCounts(**parts[str(number)]["calibration"])
         )
-        for number, target in enumerate(job.targets)
+        for number, label in enumerate(case.labels)
     }

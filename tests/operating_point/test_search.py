@@ -2,10 +2,12 @@
 
 import itertools
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +16,8 @@ from scipy import ndimage
 from skimage import io
 
 from nnunetv2_sizepenalty.cli.main import main
-from nnunetv2_sizepenalty.evaluation.records import from_json, to_json
-from nnunetv2_sizepenalty.operating_point import Candidates, Objective, choose_operating_point, read_operating_point
+from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.operating_point import Grid, Objective, choose_operating_point, read_operating_point
 
 THRESHOLDS, SIZES = (0.2, 0.5, 0.8), (5.0, 30.0)
 NEIGHBOURS = ndimage.generate_binary_structure(3, 2)
@@ -62,42 +64,67 @@ def brute_force(cases, threshold, size) -> dict[str, float]:
 
 @pytest.mark.parametrize("objective", ["dice", "pq"])
 def test_choice_and_scores_equal_brute_force(two_folds, phantom_predictions, tmp_path, objective):
-    report = choose_operating_point(
+    point = choose_operating_point(
         two_folds,
         tmp_path / "out",
-        candidates=Candidates(THRESHOLDS, SIZES),
+        grid=Grid(THRESHOLDS, SIZES),
         objective=Objective.parse(objective),
     )
-    result = report["classes"]["lesion"]
+    result = point.classes["lesion"]
     cases = list(phantom_predictions.values())
     for fold, of_fold in {"0": cases[::2], "1": cases[1::2], "ensemble": cases}.items():
-        table = {(r["threshold"], r["min_size"]): r for r in result["table"] if r["fold"] == fold}
+        table = {(r["threshold"], r["min_size"]): r for r in result.table if r["fold"] == fold}
         expected = {key: brute_force(of_fold, *key) for key in itertools.product(THRESHOLDS, (0.0, *SIZES))}
         assert table.keys() == expected.keys()
         for key, scores in expected.items():
             assert {name: table[key][name] for name in scores} == pytest.approx(scores, abs=1e-9)
         best = max(expected, key=lambda key: expected[key][objective])
-        choice = result["ensemble"] if fold == "ensemble" else result["folds"][fold]
-        assert (choice["threshold"], choice["min_size"]) == best
-        assert choice["score"] == pytest.approx(expected[best][objective], abs=1e-9)
-        assert choice["score_nnunet"] == pytest.approx(expected[0.5, 0.0][objective], abs=1e-9)
+        choice = result.choices[fold]
+        assert (choice.threshold, choice.min_size) == best
+        assert choice.score == pytest.approx(expected[best][objective], abs=1e-9)
+        assert choice.score_nnunet == pytest.approx(expected[0.5, 0.0][objective], abs=1e-9)
     # the cases are hard enough that candidates differ
-    assert len({round(r["dice"], 6) for r in result["table"]}) > 15
+    assert len({round(r["dice"], 6) for r in result.table}) > 15
 
 
 def test_what_is_written_is_what_is_returned_and_apply_reads_it(two_folds, tmp_path):
-    report = choose_operating_point(two_folds, tmp_path / "out", with_cross_fit=True)
+    written = choose_operating_point(two_folds, tmp_path / "out", with_cross_fit=True)
     text = (tmp_path / "out" / "operating_point.json").read_text()
     assert "NaN" not in text
-    assert from_json(text)["classes"]["lesion"]["ensemble"] == report["classes"]["lesion"]["ensemble"]
+    assert text == written.to_json()
     assert (tmp_path / "out" / "operating_point.png").stat().st_size > 10_000
     point = read_operating_point(tmp_path / "out" / "operating_point.json")
+    assert point.to_json() == text
     assert list(point.cuts) == ["0", "1", "ensemble"]
     for fold, cut in point.cuts.items():
-        choice = report["classes"]["lesion"]["folds"].get(fold, report["classes"]["lesion"]["ensemble"])
-        assert (cut["lesion"].threshold, cut["lesion"].min_size) == (choice["threshold"], choice["min_size"])
-    assert report["source"]["cases"]["1"] == [f"case_{i:02}" for i in range(1, 20, 2)]
-    assert set(report["classes"]["lesion"]["cross_fit"]) == {"0", "1", "mean"}
+        assert cut["lesion"] == written.classes["lesion"].choices[fold].cut
+    assert point.source.cases["1"] == tuple(f"case_{i:02}" for i in range(1, 20, 2))
+    assert set(point.classes["lesion"].cross_fit) == {"0", "1", "mean"}
+    assert math.isnan(point.classes["lesion"].calibration.volume_ratios[0]["soft_to_reference"])
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda content: content.pop("candidates"), r"was not written by .* \(candidates: Field required\)"),
+        (
+            lambda content: content["classes"]["lesion"]["ensemble"].update(threshold="low"),
+            r"lesion.ensemble.threshold",
+        ),
+        (lambda content: content.update(format=2), "has format 2, this version reads 1: choose it anew"),
+    ],
+    ids=["a key is missing", "no number", "another format"],
+)
+def test_a_file_that_is_no_operating_point_is_one_line(small_folds, tmp_path, change, line):
+    choose_operating_point(small_folds, tmp_path)
+    file = tmp_path / "operating_point.json"
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=line) as refused:
+        read_operating_point(tmp_path)
+    assert str(refused.value).startswith(str(file))
+    assert "\n" not in str(refused.value)
 
 
 def test_an_interrupted_run_goes_on_and_counts_nothing_twice(two_folds, tmp_path, capsys):
@@ -109,13 +136,13 @@ def test_an_interrupted_run_goes_on_and_counts_nothing_twice(two_folds, tmp_path
     counts[1].write_bytes(counts[1].read_bytes()[:100])  # as a killed process might leave it
     kept = {path: path.stat().st_mtime_ns for path in counts[2:]}
     capsys.readouterr()
-    assert to_json(choose_operating_point(two_folds, out)) == to_json(first)
+    assert choose_operating_point(two_folds, out).to_json() == first.to_json()
     assert "18 of 20 cases are counted already" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in counts[2:]} == kept
     # Another objective needs no new counts, other candidates do.
     choose_operating_point(two_folds, out, objective=Objective("pq"))
     assert "20 of 20" in capsys.readouterr().out
-    choose_operating_point(two_folds, out, candidates=Candidates((0.4, 0.6)))
+    choose_operating_point(two_folds, out, grid=Grid((0.4, 0.6)))
     assert "counted already" not in capsys.readouterr().out
 
 
@@ -125,15 +152,15 @@ def test_counts_of_a_file_that_has_changed_are_not_used(two_folds, tmp_path):
     probabilities = np.load(file)["probabilities"]
     np.savez_compressed(file, probabilities=probabilities[::-1])
     after = choose_operating_point(two_folds, tmp_path / "out")
-    assert after["classes"]["lesion"]["folds"]["0"] != before["classes"]["lesion"]["folds"]["0"]
-    assert after["classes"]["lesion"]["folds"]["1"] == before["classes"]["lesion"]["folds"]["1"]
+    assert after.classes["lesion"].folds["0"] != before.classes["lesion"].folds["0"]
+    assert after.classes["lesion"].folds["1"] == before.classes["lesion"].folds["1"]
 
 
 @pytest.mark.integration
 def test_two_processes_count_what_one_does(two_folds, tmp_path):
     one = choose_operating_point(two_folds, tmp_path / "one", folds=["0"])
     two = choose_operating_point(two_folds, tmp_path / "two", folds=["0"], processes=2)
-    assert to_json(two) == to_json(one)
+    assert two.to_json() == one.to_json()
 
 
 def test_each_region_gets_its_own_threshold(write_model, phantom_predictions, tmp_path):
@@ -143,16 +170,16 @@ def test_each_region_gets_its_own_threshold(write_model, phantom_predictions, tm
         label = mask.astype(int) + core
         cases[name] = label, np.stack([probability, np.where(core, 0.95, 0.85)]).astype(np.float32)
     model = write_model({"0": cases}, NESTED)
-    report = choose_operating_point(model, tmp_path / "out", candidates=Candidates((0.3, 0.9), (0,)))
-    assert list(report["classes"]) == ["whole", "core"]
-    core = report["classes"]["core"]
-    assert core["values"] == [2]
-    assert core["ensemble"]["threshold"] == 0.9
-    assert core["ensemble"]["score"] == 1
-    assert core["ensemble"]["edge"] == ["highest threshold"]
-    assert report["classes"]["whole"]["ensemble"]["threshold"] < 0.9
-    only = choose_operating_point(model, tmp_path / "only", candidates=Candidates((0.3, 0.9), (0,)), classes=["core"])
-    assert to_json(only["classes"]) == to_json({"core": core})
+    classes = choose_operating_point(model, tmp_path / "out", grid=Grid((0.3, 0.9), (0,))).classes
+    assert list(classes) == ["whole", "core"]
+    core = classes["core"]
+    assert core.values == (2,)
+    assert core.ensemble.threshold == 0.9
+    assert core.ensemble.score == 1
+    assert core.ensemble.edge == ("highest threshold",)
+    assert classes["whole"].ensemble.threshold < 0.9
+    only = choose_operating_point(model, tmp_path / "only", grid=Grid((0.3, 0.9), (0,)), classes=["core"])
+    assert only.to_json() == replace(only, classes={"core": core}).to_json()
 
 
 def test_a_2d_image_is_measured_in_areas(write_model, tmp_path):
@@ -172,10 +199,9 @@ def test_a_2d_image_is_measured_in_areas(write_model, tmp_path):
     summary = {"metric_per_case": [{"prediction_file": "case.png"}]}
     (model.path / "fold_0" / "validation" / "summary.json").write_text(json.dumps(summary))
     model = type(model)(model.path, model.references)
-    report = choose_operating_point(model, tmp_path / "out", candidates=Candidates((0.5,), (4, 40), "mm3"))
-    choice = report["classes"]["lesion"]["ensemble"]
-    assert (choice["min_size"], choice["score"]) == (4, 1)
-    assert report["classes"]["lesion"]["calibration"]["volume_ratios"][1]["reference_ml"] == pytest.approx(0.016)
+    lesion = choose_operating_point(model, tmp_path / "out", grid=Grid((0.5,), (4, 40), "mm3")).classes["lesion"]
+    assert (lesion.ensemble.min_size, lesion.ensemble.score) == (4, 1)
+    assert lesion.calibration.volume_ratios[1]["reference_ml"] == pytest.approx(0.016)
 
 
 def test_the_terminal_shows_the_choice_its_worth_and_the_edge(two_folds, tmp_path, capsys):

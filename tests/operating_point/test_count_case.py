@@ -1,4 +1,4 @@
-"""Counts and scores of candidates against the evaluation's own, and against masks filtered one by one."""
+"""Counts and scores of a grid against the evaluation's own, and against masks filtered one by one."""
 
 import numpy as np
 import pytest
@@ -6,20 +6,20 @@ from scipy import ndimage
 
 from nnunetv2_sizepenalty.evaluation.case import score_case
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
-from nnunetv2_sizepenalty.operating_point.candidates import Candidates
-from nnunetv2_sizepenalty.operating_point.counts import count_candidates
-from nnunetv2_sizepenalty.operating_point.scores import PER_CASE, case_scores, score_cases
+from nnunetv2_sizepenalty.operating_point.count_case import count_case
+from nnunetv2_sizepenalty.operating_point.grid import Grid
+from nnunetv2_sizepenalty.operating_point.scores import PER_CASE, Scores, case_scores
 
-CANDIDATES = Candidates((0.1, 0.5, 0.9), (5, 20))
+GRID = Grid((0.1, 0.5, 0.9), (5, 20))
 SPACING_MM = (6.0, 2.0, 2.0)
 
 
 @pytest.mark.parametrize("case", ["case_00", "case_07", "case_19"])
 def test_scores_are_those_of_the_evaluation(phantom_predictions, case):
     mask, probability = phantom_predictions[case]
-    scores = case_scores(count_candidates(probability, mask, CANDIDATES, SPACING_MM))
-    for row, threshold in enumerate(CANDIDATES.counted_thresholds):
-        for column, size in enumerate(CANDIDATES.counted_sizes):
+    scores = case_scores(count_case(probability, mask, GRID, SPACING_MM))
+    for row, threshold in enumerate(GRID.counted_thresholds):
+        for column, size in enumerate(GRID.counted_sizes):
             expected = score_case(mask, probability > threshold, SPACING_MM, Protocol(min_voxels=size)).metrics
             found = {name: scores[name][row, column] for name in PER_CASE}
             assert found == pytest.approx({name: expected[name] for name in PER_CASE}, abs=1e-12, nan_ok=True)
@@ -28,7 +28,7 @@ def test_scores_are_those_of_the_evaluation(phantom_predictions, case):
 def test_a_map_of_zeros_predicts_nothing():
     mask = np.zeros((4, 5, 6), bool)
     mask[1, 1, 1:4] = True
-    counts = count_candidates(np.zeros(mask.shape, np.float32), mask, CANDIDATES, SPACING_MM)
+    counts = count_case(np.zeros(mask.shape, np.float32), mask, GRID, SPACING_MM)
     scores = case_scores(counts)
     assert not counts.prediction.any()
     assert (scores["dice"] == 0).all()
@@ -43,7 +43,7 @@ def test_voxels_of_unknown_reference_count_for_the_size_alone():
     reference, valid = np.zeros(probability.shape, bool), np.ones(probability.shape, bool)
     reference[0, 0, 4:7] = True
     valid[0, 0, :4] = valid[0, 3] = False
-    counts = count_candidates(probability, reference, Candidates((0.5,), (5,)), SPACING_MM, valid)
+    counts = count_case(probability, reference, Grid((0.5,), (5,)), SPACING_MM, valid)
     for column in (0, 1):  # without a filter and with it
         assert counts.prediction[0, column] == 2
         assert counts.true_positive[0, column] == 2
@@ -53,9 +53,9 @@ def test_voxels_of_unknown_reference_count_for_the_size_alone():
 
 def test_pooled_scores_by_brute_force(phantom_predictions):
     cases = list(phantom_predictions.values())
-    scores = score_cases([count_candidates(p, mask, CANDIDATES, SPACING_MM) for mask, p in cases])
+    scores = Scores.of([count_case(p, mask, GRID, SPACING_MM) for mask, p in cases], GRID)
     neighbours = ndimage.generate_binary_structure(3, 2)
-    for row, threshold in enumerate(CANDIDATES.counted_thresholds):
+    for row, threshold in enumerate(GRID.counted_thresholds):
         overlap = total = detected = lesions = false_positives = 0
         for mask, probability in cases:
             prediction = probability > threshold

@@ -1,16 +1,15 @@
-"""What the scores of every candidate are computed from, counted once per case."""
+"""What the scores of every cut of a grid are computed from, counted once per case."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from nnunetv2_sizepenalty.evaluation.case import bounding_box
 from nnunetv2_sizepenalty.evaluation.matching import Overlaps, detect, find_overlaps, match_one_to_one
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
+from nnunetv2_sizepenalty.evaluation.sweep import sweep
 from nnunetv2_sizepenalty.lesions import component_voxels, label_components
-from nnunetv2_sizepenalty.nnunet_io.thresholds import above
-from nnunetv2_sizepenalty.operating_point.candidates import Candidates
+from nnunetv2_sizepenalty.operating_point.grid import Grid
 
 RULES = PROTOCOLS["default"]
 
@@ -39,18 +38,18 @@ class CaseCounts:
     n_reference: np.ndarray
 
     def as_arrays(self) -> dict[str, np.ndarray]:
-        """The fields as arrays, to be stored; `CaseCounts(**arrays)` takes them back."""
+        """Returns the fields as arrays, to be stored; `CaseCounts(**arrays)` takes them back."""
         return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
 
 
-def count_candidates(
+def count_case(
     probability: np.ndarray,
     reference: np.ndarray,
-    candidates: Candidates,
+    grid: Grid,
     spacing_mm: Sequence[float],
     valid: np.ndarray | None = None,
 ) -> CaseCounts:
-    """Counts every candidate on one case.
+    """Counts every cut of the grid on one case of one class.
 
     Args:
         probability: of the class, (z, y, x).
@@ -59,10 +58,10 @@ def count_candidates(
         valid: where the reference is known, everywhere when None. Predicted voxels outside count for a component's
             size, as they do when a filter is applied, and for nothing else.
     """
-    thresholds, sizes = candidates.counted_thresholds, candidates.sizes_in_voxels(spacing_mm)
+    thresholds, sizes = grid.counted_thresholds, grid.sizes_in_voxels(spacing_mm)
     if valid is not None:
         reference = reference & valid
-    labels, n_reference = label_components(reference, candidates.connectivity)
+    labels, n_reference = label_components(reference, grid.connectivity)
     where = np.argwhere(reference)
     lesions = labels[tuple(where.T)]
     reference_voxels = component_voxels(lesions, n_reference)
@@ -71,21 +70,14 @@ def count_candidates(
         for field in fields(CaseCounts)[:-2]
     }
 
-    origin = np.zeros(probability.ndim, dtype=int)
-    for row, threshold in enumerate(thresholds):
-        mask = above(probability, threshold)
-        if not mask.any():
+    for row, (_, mask, box) in enumerate(sweep(probability, thresholds)):
+        if not mask.size:
             break
-        # Masks of higher thresholds lie inside those of lower ones, so that the box only shrinks.
-        box = bounding_box(mask)
-        probability, mask = probability[box], mask[box]
-        valid = None if valid is None else valid[box]
-        origin += [part.start for part in box]
-        predicted, n = label_components(mask, candidates.connectivity)
+        predicted, n = label_components(mask, grid.connectivity)
         voxels = component_voxels(predicted, n)
-        counted = voxels if valid is None else component_voxels(predicted[valid], n)
+        counted = voxels if valid is None else component_voxels(predicted[valid[box]], n)
 
-        at = where - origin
+        at = where - [part.start for part in box]
         inside = ((at >= 0) & (at < mask.shape)).all(axis=1)
         hit = predicted[tuple(at[inside].T)]
         overlaps = find_overlaps(lesions[inside], hit, reference_voxels, counted)
