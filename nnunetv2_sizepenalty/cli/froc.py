@@ -44,9 +44,9 @@ def run(args: argparse.Namespace) -> None:
     )
     with failures_of(args.output):
         write_froc(froc, args.output)
-    for name, label in froc.summary["labels"].items():
+    for name, label in froc.summary.labels.items():
         print(
-            f"{name}: lesion-wise average precision {label['lesion_average_precision']:.3f}, "
-            f"expected calibration error near lesions {label['expected_calibration_error']:.3f}"
+            f"{name}: lesion-wise average precision {label.lesion_average_precision:.3f}, "
+            f"expected calibration error near lesions {label.expected_calibration_error:.3f}"
         )
     print(f"wrote {args.output}")

@@ -69,7 +69,7 @@ def read_side_by_side(
     for model in models:
         run = next(run for run in model.runs if case in set(run.cases["case"]))
         summary = run.summary
-        sources = Sources(summary, Path(summary["reference_folder"]), Path(summary["prediction_folder"]), images_folder)
+        sources = Sources(summary, Path(summary.reference_folder), Path(summary.prediction_folder), images_folder)
         truth, predicted, grid = sources.masks(case)
         reference = truth[label] if reference is None else reference
         predictions[model.name] = predicted[label]

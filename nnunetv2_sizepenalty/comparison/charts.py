@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.evaluation import formulas
+from nnunetv2_sizepenalty.evaluation.metrics import METRICS
 from nnunetv2_sizepenalty.evaluation.paired import CANNOT_TELL
-from nnunetv2_sizepenalty.evaluation.records import METRICS
 from nnunetv2_sizepenalty.pages.axes import PLAIN
 from nnunetv2_sizepenalty.pages.theme import SERIES, colour
 from nnunetv2_sizepenalty.report.charts.froc import TICKS, useful

@@ -43,7 +43,7 @@ class LabelComparison:
 
 def compare_label(models: Sequence[Model], label: str, options: Options) -> LabelComparison:
     """Computes and words the comparison of one label."""
-    bins = SizeBins(tuple(models[0].runs[0].summary["bins_ml"]))
+    bins = models[0].runs[0].summary.bins
     smallest = bins.names[0]
     means = scores.means(models, label, bins)
     overall = scores.differences(models, label, bins, [ALL])

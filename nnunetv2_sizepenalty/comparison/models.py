@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.records import Evaluation, read_evaluation, to_json
+from nnunetv2_sizepenalty.evaluation.nan_json import to_json
+from nnunetv2_sizepenalty.evaluation.records import Evaluation, read_evaluation
 from nnunetv2_sizepenalty.evaluation.runs import mean_over_repeats, repeats_of
 
 REFERENCE_COLUMNS = ["n_reference", "reference_ml"]
@@ -60,12 +61,12 @@ def _check(baseline: Model, model: Model, folders: Mapping[str, Sequence[Path]])
     first, first_path = baseline.runs[0], folders[baseline.name][0]
     for run, path in zip(model.runs, folders[model.name], strict=True):
         for what, ours, theirs in (
-            ("rules", to_json(first.summary["settings"]), to_json(run.summary["settings"])),
-            ("size bins", first.summary["bins_ml"], run.summary["bins_ml"]),
+            ("rules", to_json(first.summary.settings), to_json(run.summary.settings)),
+            ("size bins", first.summary.bins_ml, run.summary.bins_ml),
             (
                 "labels",
-                {name: entry["values"] for name, entry in first.summary["labels"].items()},
-                {name: entry["values"] for name, entry in run.summary["labels"].items()},
+                {name: entry.values for name, entry in first.summary.labels.items()},
+                {name: entry.values for name, entry in run.summary.labels.items()},
             ),
         ):
             if ours != theirs:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
 
 CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth")
 # nnU-Net's names of what it logs each epoch.
@@ -48,6 +47,8 @@ def _checkpoint(folder: Path) -> Path | None:
 
 
 def _read(folder: Path) -> Training:
+    from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint  # loads torch
+
     path = _checkpoint(folder)
     logged = load_checkpoint(path, mmap=True).get("logging")
     if not isinstance(logged, dict) or not all(logged.get(key) for key in (*COLUMNS, "ema_fg_dice")):

@@ -12,10 +12,12 @@ from nnunetv2_sizepenalty import __version__
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.case import CaseScores
 from nnunetv2_sizepenalty.evaluation.masks import Grid, mask_reader
+from nnunetv2_sizepenalty.evaluation.metrics import CASE_COLUMNS, LESION_COLUMNS
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol
-from nnunetv2_sizepenalty.evaluation.records import CASE_COLUMNS, LESION_COLUMNS, Evaluation, LabelSummary, Summary
-from nnunetv2_sizepenalty.evaluation.score_files import Job, Pair, score_pair
-from nnunetv2_sizepenalty.evaluation.strata import group_tables, tables
+from nnunetv2_sizepenalty.evaluation.records import Evaluation
+from nnunetv2_sizepenalty.evaluation.score_files import Pair, ScoringSetup, score_pair
+from nnunetv2_sizepenalty.evaluation.summary import LabelSummary, Summary
+from nnunetv2_sizepenalty.evaluation.tables import group_tables, tables
 from nnunetv2_sizepenalty.lesions import SizeBins
 from nnunetv2_sizepenalty.nnunet_io.classes import Labels, read_labels
 from nnunetv2_sizepenalty.nnunet_io.dataset import read_dataset_json
@@ -59,9 +61,9 @@ def evaluate_folder(
     pairs = pair_cases(references, predictions, allow_missing=allow_missing, only_predicted=only_predicted)
     group_values = read_groups(groups, [pair.case for pair in pairs]) if groups is not None else {}
 
-    job = Job(reference_reader, prediction_reader, labels, protocol)
+    setup = ScoringSetup(reference_reader, prediction_reader, labels, protocol)
     scores, problems = [], []
-    outcomes = map_cases(partial(score_pair, job), pairs, processes=processes, description="evaluating")
+    outcomes = map_cases(partial(score_pair, setup), pairs, processes=processes, description="evaluating")
     for pair, outcome in zip(pairs, outcomes, strict=True):
         if isinstance(outcome, str):
             problems.append(outcome)
@@ -79,12 +81,12 @@ def evaluate_folder(
         protocol=protocol.name,
         description=protocol.description,
         settings=dataclasses.asdict(protocol),
-        bins_ml=list(bins.edges_ml),
+        bins_ml=bins.edges_ml,
         cases=len(pairs),
-        missing=[pair.case for pair in pairs if pair.prediction is None],
-        without_reference=sorted(set(predictions) - set(references)),
+        missing=tuple(pair.case for pair in pairs if pair.prediction is None),
+        without_reference=tuple(sorted(set(predictions) - set(references))),
         groups=group_values,
-        ignore=[] if labels.ignore is None else [labels.ignore],
+        ignore=() if labels.ignore is None else (labels.ignore,),
         labels={
             label.name: _summarise(cases, lesions, label.name, label.values, bins, group_values)
             for label in labels.foreground
@@ -176,7 +178,7 @@ def _summarise(
 ) -> LabelSummary:
     cases, lesions = cases[cases["label"] == label], lesions[lesions["label"] == label]
     return LabelSummary(
-        values=list(values),
+        values=tuple(values),
         tables=tables(cases, lesions, bins),
         groups={column: group_tables(cases, lesions, bins, group) for column, group in groups.items()},
     )

@@ -3,8 +3,9 @@
 from typing import Any
 
 from nnunetv2_sizepenalty.evaluation.froc import Froc
-from nnunetv2_sizepenalty.evaluation.records import METRICS, Evaluation
-from nnunetv2_sizepenalty.lesions import SizeBins
+from nnunetv2_sizepenalty.evaluation.metrics import METRICS
+from nnunetv2_sizepenalty.evaluation.records import Evaluation
+from nnunetv2_sizepenalty.evaluation.summary import CaseStratum
 from nnunetv2_sizepenalty.pages import export
 from nnunetv2_sizepenalty.pages.numbers import DASH, interval, number, size_name
 from nnunetv2_sizepenalty.report import froc_section, rows, tables, words
@@ -37,9 +38,9 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc
         at: key of a lesion -> its voxel in its embedded scan.
         froc: the same predictions' probabilities, where they were scored.
     """
-    summary = evaluation.summary["labels"][name]
+    summary = evaluation.summary.labels[name]
     cases, lesions = rows.case_rows(evaluation, name), rows.lesion_rows(evaluation, name)
-    case_stratum, lesion_stratum = (summary["tables"][k][0] for k in ("case_strata", "lesion_strata"))
+    case_stratum, lesion_stratum = summary.tables.case_stratum(), summary.tables.lesion_stratum()
     curve = detection_curve(lesions[lesions["kind"] == "reference"])
     charts = _charts(evaluation, name, cases, lesions, curve)
     if froc is not None:
@@ -55,14 +56,11 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc
         "bins": _bins(evaluation, name),
         "facts": _facts(case_stratum),
         "detection_caption": _detection_caption(curve is not None),
-        "lesion_strata": tables.lesion_strata_table(summary["tables"]),
-        "case_strata": tables.case_strata_table(summary["tables"]),
-        "lesion_intervals": tables.intervals_text([e["interval"] for e in lesion_stratum["estimates"].values()]),
-        "case_intervals": tables.intervals_text([a["interval"] for a in case_stratum["metrics"].values()]),
-        "groups": [
-            tables.group_table(group["tables"], group["mean_of_means"], column)
-            for column, group in summary["groups"].items()
-        ],
+        "lesion_strata": tables.lesion_strata_table(summary.tables),
+        "case_strata": tables.case_strata_table(summary.tables),
+        "lesion_intervals": tables.intervals_text([e.interval for e in lesion_stratum.estimates.values()]),
+        "case_intervals": tables.intervals_text([a.interval for a in case_stratum.metrics.values()]),
+        "groups": [tables.group_table(groups, column) for column, groups in summary.groups.items()],
         "summary": tables.summary_table(summary),
         "boxes": [chart for chart in charts if chart.startswith("box_")],
         "froc": None if froc is None else froc_section.froc_sentence(froc, name),
@@ -77,17 +75,17 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc
 
 def _charts(evaluation: Evaluation, name: str, cases, lesions, curve) -> dict[str, dict]:
     """Specs by name, those alone that have something to show."""
-    edges = evaluation.summary["bins_ml"]
+    edges = evaluation.summary.bins_ml
     charts = {}
     if (lesions["kind"] == "reference").any():
         charts["detection"] = lesion_charts.detection_chart(lesions, curve, edges)
     if (lesions["kind"] == "false_positive").any():
         charts["false_positives"] = lesion_charts.false_positive_chart(lesions, edges)
     charts["volumes"] = volume_charts.volume_chart(cases)
-    error = evaluation.summary["labels"][name]["tables"]["case_strata"][0]["metrics"]["volume_error_ml"]
-    if error["n"] > 1:
-        charts["bland_altman"] = volume_charts.bland_altman_chart(cases, error["mean"], error["sd"])
-    strata = rows.strata_names(edges, cases)
+    error = evaluation.summary.labels[name].tables.case_stratum().metrics["volume_error_ml"]
+    if error.n > 1:
+        charts["bland_altman"] = volume_charts.bland_altman_chart(cases, error.mean, error.sd)
+    strata = rows.strata_names(evaluation.summary.bins, cases)
     for metric in BOXES:
         chart = strata_charts.box_chart(cases, METRICS[metric], strata)
         if chart is not None:
@@ -97,27 +95,34 @@ def _charts(evaluation: Evaluation, name: str, cases, lesions, curve) -> dict[st
 
 def _bins(evaluation: Evaluation, name: str) -> list[dict[str, Any]]:
     """Found and missed lesions of each exclusive bin."""
-    exclusive = SizeBins(tuple(evaluation.summary["bins_ml"])).names
-    strata = {s["name"]: s for s in evaluation.summary["labels"][name]["tables"]["lesion_strata"]}
-    bins = [strata[bin_name] for bin_name in exclusive if bin_name in strata]
-    if not any(bin_["lesions"] for bin_ in bins):
+    tables_ = evaluation.summary.labels[name].tables
+    strata = [tables_.lesion_stratum(bin_name) for bin_name in evaluation.summary.bins.names]
+    if not any(stratum.lesions for stratum in strata):
         return []
-    return [{**bin_, "name": size_name(bin_["name"]), "found": bin_["lesions"] - bin_["missed"]} for bin_ in bins]
+    return [
+        {
+            "name": size_name(stratum.name),
+            "lesions": stratum.lesions,
+            "missed": stratum.missed,
+            "found": stratum.lesions - stratum.missed,
+        }
+        for stratum in strata
+    ]
 
 
-def _facts(stratum) -> list[dict[str, str]]:
+def _facts(stratum: CaseStratum) -> list[dict[str, str]]:
     """The numbers set large on the first screen."""
     facts = []
     for name, title in FACTS.items():
-        metric = stratum["metrics"][name]
-        limits = interval(metric["low"], metric["high"])
-        facts.append({"title": title, "value": number(metric["mean"]), "interval": limits})
-    agreement = stratum["pooled"]["lin_ccc"]
+        metric = stratum.metrics[name]
+        limits = interval(metric.low, metric.high)
+        facts.append({"title": title, "value": number(metric.mean), "interval": limits})
+    agreement = stratum.pooled["lin_ccc"]
     facts.append(
         {
             "title": "volume concordance (Lin)",
-            "value": number(agreement["value"]),
-            "interval": interval(agreement["low"], agreement["high"]),
+            "value": number(agreement.value),
+            "interval": interval(agreement.low, agreement.high),
         }
     )
     return [fact for fact in facts if fact["value"] != DASH]

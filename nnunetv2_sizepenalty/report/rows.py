@@ -8,20 +8,20 @@ import pandas as pd
 
 from nnunetv2_sizepenalty.evaluation.kinds import FALSE_POSITIVE, REFERENCE
 from nnunetv2_sizepenalty.evaluation.records import Evaluation
+from nnunetv2_sizepenalty.evaluation.strata import NONE
 from nnunetv2_sizepenalty.lesions import SizeBins
 from nnunetv2_sizepenalty.pages.axes import jitter
 from nnunetv2_sizepenalty.pages.numbers import size_name
 
 DIGITS = 5
-LESION_FREE = "none"
 
 
 def case_rows(evaluation: Evaluation, label: str) -> pd.DataFrame:
     """The label's rows of cases.csv, with `key`, `stratum` (its exclusive size bin) and `jitter`."""
     rows = evaluation.cases[evaluation.cases["label"] == label].reset_index(drop=True)
-    bins = SizeBins(tuple(evaluation.summary["bins_ml"]))
+    bins = evaluation.summary.bins
     names = [bins.names[i] for i in bins.index(rows["reference_ml"])]
-    stratum = [size_name(LESION_FREE if n == 0 else name) for n, name in zip(rows["n_reference"], names, strict=True)]
+    stratum = [size_name(NONE if n == 0 else name) for n, name in zip(rows["n_reference"], names, strict=True)]
     return rows.assign(key=rows["case"], stratum=stratum, jitter=jitter(len(rows)))
 
 
@@ -38,10 +38,10 @@ def lesion_rows(evaluation: Evaluation, label: str) -> pd.DataFrame:
     return rows.assign(key=key, fate=fates, jitter=jitter(len(rows)))
 
 
-def strata_names(bins_ml: Sequence[float], cases: pd.DataFrame) -> list[str]:
+def strata_names(bins: SizeBins, cases: pd.DataFrame) -> list[str]:
     """The exclusive strata in order of size, lesion-free cases first where there are any."""
-    free = [LESION_FREE] if (cases["n_reference"] == 0).any() else []
-    return [size_name(name) for name in (*free, *SizeBins(tuple(bins_ml)).names)]
+    free = [NONE] if (cases["n_reference"] == 0).any() else []
+    return [size_name(name) for name in (*free, *bins.names)]
 
 
 def _plain(value: Any) -> Any:

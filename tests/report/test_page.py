@@ -8,7 +8,7 @@ from PIL import Image
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.report import write_report
-from nnunetv2_sizepenalty.report.page import niivue_bundle
+from nnunetv2_sizepenalty.report.niivue import niivue_bundle
 
 
 def page_data(page: str) -> dict:
