@@ -28,13 +28,13 @@ def label_charts(audit: AuditedDataset, label: str) -> dict[str, dict[str, Any]]
     if len(lesions):
         charts["shares"] = spec(share_chart(by_size(audit, label)))
     if lesions["kept"].notna().any():
-        charts["kept"] = spec(kept_chart(lesions, audit.bins.unit))
-        charts["weights"] = spec(weight_chart(lesions, audit.bins.unit))
+        charts["kept"] = spec(kept_chart(lesions, audit.bins.unit.name))
+        charts["weights"] = spec(weight_chart(lesions, audit.bins.unit.name))
     return charts
 
 
 def share_chart(rows: pd.DataFrame) -> alt.Chart:
-    """Each size's share of the lesions, and of the forced centres under both samplings where a plan is known.
+    """Draws each size's share of the lesions, and of the forced centres under both samplings where a plan is known.
 
     Args:
         rows: `sizes.by_size`.

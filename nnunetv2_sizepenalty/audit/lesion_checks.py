@@ -6,8 +6,10 @@ import pandas as pd
 from nnunetv2_sizepenalty.audit.dataset import AuditedDataset
 from nnunetv2_sizepenalty.audit.findings import NOTE, WARNING, Finding
 from nnunetv2_sizepenalty.audit.sizes import by_size
+from nnunetv2_sizepenalty.audit.words import planned_spacing
 from nnunetv2_sizepenalty.losses.size_term import TAU
-from nnunetv2_sizepenalty.nnunet_io.plan import STOCK, preprocess_command
+from nnunetv2_sizepenalty.nnunet_io.file_names import NNUNET_PLANS
+from nnunetv2_sizepenalty.nnunet_io.plan import preprocess_command
 from nnunetv2_sizepenalty.pages.numbers import number, percent, plural
 
 # Small lesions are many from this share of all on.
@@ -45,7 +47,7 @@ def lost_lesions(audit: AuditedDataset) -> list[Finding]:
     spacing = list(audit.plan.settings.spacing)
     what = (
         f"{plural(len(lost), 'lesion')} of {len(inside):,} without a voxel at the plan's spacing of "
-        f"{' x '.join(f'{value:.3g}' for value in spacing)} mm; the largest has {number(lost['size'].max())} "
+        f"{planned_spacing(audit.plan)}; the largest has {number(lost['size'].max())} "
         f"{audit.bins.unit}."
     )
     command = ""
@@ -70,7 +72,7 @@ def forced_patches(audit: AuditedDataset) -> list[Finding]:
         small = below.loc[at]
         if small["lesions"] >= MANY and small["by_voxel"] <= small["lesions"] / 2:
             found[label] = (
-                f"lesions under {audit.bins.edges_ml[at]:g} {audit.bins.unit} are {percent(small['lesions'])} of all "
+                f"lesions under {audit.bins.edges[at]:g} {audit.bins.unit} are {percent(small['lesions'])} of all "
                 f"and get {percent(small['by_voxel'])} of the forced centres, {percent(small['by_lesion'])} when a "
                 "lesion is drawn"
             )
@@ -117,7 +119,7 @@ def _of_labels(
     """One note about every label that has something, with the trainer that is the remedy."""
     if not found:
         return []
-    plans = "" if audit.plan.name == STOCK else f" -p {audit.plan.name}"
+    plans = "" if audit.plan.name == NNUNET_PLANS else f" -p {audit.plan.name}"
     command = f"nnUNetv2_train {audit.number} {audit.plan.configuration} 0 -tr nnUNetTrainerDTS{modifier}{plans}"
     if len(audit.classes) == 1:
         return [Finding(NOTE, check, f"{what}: {found.popitem()[1]}.", remedy, command=command)]

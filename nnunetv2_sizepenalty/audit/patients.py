@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.splitting.splits import Fold, default_groups, groups_by_pattern
+from nnunetv2_sizepenalty.nnunet_io.folds import Fold
+from nnunetv2_sizepenalty.splitting.splits import default_groups, groups_by_pattern
 
 # A visit or a side behind the patient's name (P12_ses-2, P12_baseline, P12_left).
 VISIT = (
@@ -26,7 +27,7 @@ class Patients:
 
 
 def likely_patients(names: Sequence[str]) -> Patients:
-    """The patients that the names seem to tell: BIDS subjects, names with a visit or a side, names with a short count.
+    """Finds the patients that the names seem to tell: BIDS subjects, a visit or a side, a short count.
 
     Cautious: a pattern counts only where some patient has two cases, and a count only where it matches every name and
     starts at 0 or 1 in each patient, so that a plain numbering of the cases (`case_001`) is none.

@@ -20,6 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bins-ml", metavar="ML", nargs="+", type=float, default=[1.0, 5.0], help="edges of the size strata"
     )
+    parser.add_argument(
+        "--bins-px",
+        metavar="PX",
+        nargs="+",
+        type=float,
+        default=[10.0, 100.0, 1000.0],
+        help="those of images without a spacing (PNG), in pixels",
+    )
     parser.add_argument("--only-predicted", action="store_true", help="leave out references without probabilities")
     add_processes(parser)
 
@@ -27,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.cli.failures import failures_of
     from nnunetv2_sizepenalty.errors import UserError
-    from nnunetv2_sizepenalty.evaluation.froc import write_froc
+    from nnunetv2_sizepenalty.evaluation.froc import headlines, write_froc
     from nnunetv2_sizepenalty.evaluation.froc_folder import evaluate_probabilities
     from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
 
@@ -39,14 +47,11 @@ def run(args: argparse.Namespace) -> None:
         dataset_json=args.djfile,
         protocol=args.protocol,
         bins_ml=args.bins_ml,
+        bins_px=args.bins_px,
         only_predicted=args.only_predicted,
         processes=args.processes,
     )
     with failures_of(args.output):
         write_froc(froc, args.output)
-    for name, label in froc.summary.labels.items():
-        print(
-            f"{name}: lesion-wise average precision {label.lesion_average_precision:.3f}, "
-            f"expected calibration error near lesions {label.expected_calibration_error:.3f}"
-        )
+    print(*headlines(froc), sep="\n")
     print(f"wrote {args.output}")

@@ -12,7 +12,7 @@ from nnunetv2_sizepenalty.evaluation.joining import join_lesions
 from nnunetv2_sizepenalty.evaluation.lesion_rows import lesion_rows
 from nnunetv2_sizepenalty.evaluation.matching import Pairing, pair_lesions
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
-from nnunetv2_sizepenalty.lesions import voxels_to_ml
+from nnunetv2_sizepenalty.lesions import size_of, size_unit
 from nnunetv2_sizepenalty.lesions.boxes import bounding_box
 
 
@@ -76,17 +76,18 @@ def mask_metrics(pairing: Pairing, spacing_mm: Sequence[float], protocol: Protoc
 def _volumes(pairing: Pairing, spacing_mm: Sequence[float], both_empty: float) -> dict[str, float]:
     ref, pred = pairing.reference, pairing.prediction
     v_g, v_p, tp = (int(voxels.sum()) for voxels in (ref.voxels, pred.voxels, pairing.overlaps.voxels))
-    reference_ml, prediction_ml = voxels_to_ml(v_g, spacing_mm), voxels_to_ml(v_p, spacing_mm)
+    reference, prediction = size_of(v_g, spacing_mm), size_of(v_p, spacing_mm)
+    sized = size_unit(spacing_mm).column
     return {
         "n_reference": len(ref),
         "n_prediction": len(pred),
-        "reference_ml": reference_ml,
-        "prediction_ml": prediction_ml,
+        sized("reference"): reference,
+        sized("prediction"): prediction,
         "dice": formulas.dice(tp, v_p, v_g).value if v_g + v_p else both_empty,
         "iou": formulas.iou(tp, v_p, v_g).value,
         "rve": formulas.relative_volume_error(v_p, v_g).value,
-        "volume_error_ml": prediction_ml - reference_ml,
-        "absolute_volume_error_ml": abs(prediction_ml - reference_ml),
+        sized("volume_error"): prediction - reference,
+        sized("absolute_volume_error"): abs(prediction - reference),
         "lesion_count_error": abs(len(pred) - len(ref)),
     }
 
@@ -105,7 +106,9 @@ def _recognition(pairing: Pairing, spacing_mm: Sequence[float], both_empty: floa
     return {
         "missed": missed,
         "false_positives": false_positives,
-        "false_positive_ml": voxels_to_ml(int(pairing.prediction.voxels[detection.false_positive].sum()), spacing_mm),
+        size_unit(spacing_mm).column("false_positive"): size_of(
+            int(pairing.prediction.voxels[detection.false_positive].sum()), spacing_mm
+        ),
         "detection_rate": formulas.sensitivity(found, n_reference).value,
         "lesion_f1": formulas.lesion_f1(found, missed, false_positives).value
         if n_reference + n_prediction

@@ -15,6 +15,7 @@ from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.calibration import Calibration, Reliability, VolumeRatio
 from nnunetv2_sizepenalty.evaluation.nan_json import Number, read_record, to_json
 from nnunetv2_sizepenalty.evaluation.records import read_table
+from nnunetv2_sizepenalty.evaluation.sized import SizedRecord, size_field
 from nnunetv2_sizepenalty.evaluation.strata import ALL
 from nnunetv2_sizepenalty.lesions import SizeBins
 
@@ -79,7 +80,7 @@ class LabelFroc:
 
 
 @dataclass(frozen=True)
-class FrocSummary:
+class FrocSummary(SizedRecord):
     """The content of froc.json; the fields are those of `summary.Summary`."""
 
     version: str
@@ -87,14 +88,14 @@ class FrocSummary:
     probabilities_folder: str
     protocol: str
     description: str
-    bins_ml: tuple[float, ...]
+    edges: tuple[float, ...] = size_field("bins")
     cases: int
     labels: dict[str, LabelFroc]
 
     @property
     def bins(self) -> SizeBins:
         """The size bins of the strata."""
-        return SizeBins(self.bins_ml)
+        return SizeBins(self.edges, self.unit)
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Froc:
 
     curves: `CURVE_COLUMNS`, a row per label, stratum and threshold (increasing).
     points: `KEYS` and the columns of cases.csv that need no surface, a row per case, label and threshold.
-    voxels: case, label, average_precision, pr_auc, reference_ml, soft_ml, hard_ml, soft_to_hard.
+    voxels: case, label, average_precision, pr_auc, reference_ml, soft_ml, hard_ml (_px), soft_to_hard.
     summary: froc.json.
     """
 
@@ -206,3 +207,12 @@ def make_curves(
         }
         frames.append(pd.DataFrame(frame, columns=CURVE_COLUMNS))
     return pd.concat(frames, ignore_index=True)
+
+
+def headlines(froc: Froc) -> list[str]:
+    """Returns a line on each label, for the terminal and for logs."""
+    return [
+        f"{name}: lesion-wise average precision {label.lesion_average_precision:.3f}, "
+        f"expected calibration error near lesions {label.expected_calibration_error:.3f}"
+        for name, label in froc.summary.labels.items()
+    ]

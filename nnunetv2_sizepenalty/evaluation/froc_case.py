@@ -14,7 +14,7 @@ from nnunetv2_sizepenalty.evaluation.matching import pair_lesions
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.evaluation.strata import in_stratum, stratum_names
 from nnunetv2_sizepenalty.evaluation.sweep import sweep
-from nnunetv2_sizepenalty.lesions import SizeBins, voxels_to_ml
+from nnunetv2_sizepenalty.lesions import SizeBins, size_of
 from nnunetv2_sizepenalty.lesions.boxes import bounding_box
 from nnunetv2_sizepenalty.nnunet_io.thresholds import above, dense_thresholds
 
@@ -84,8 +84,8 @@ def score_curve(
 
 
 def _by_size(voxels: np.ndarray, spacing_mm: Sequence[float], strata: Sequence[str], bins: SizeBins) -> list[int]:
-    volumes = voxels_to_ml(voxels, spacing_mm)
-    return [int(in_stratum(name, volumes, bins).sum()) for name in strata]
+    sizes = size_of(voxels, spacing_mm)
+    return [int(in_stratum(name, sizes, bins).sum()) for name in strata]
 
 
 def _pr_auc(probability: np.ndarray, reference: np.ndarray, valid: np.ndarray | None) -> float:

@@ -4,26 +4,17 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.folds import Fold
 
 N_TENTHS = 10
 
 # Cases with a lesion are balanced by the quarter of the data set's volumes that theirs falls into.
 N_VOLUME_BINS = 4
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Names of the cases of each part; `test` is empty where nothing is held out."""
-
-    train: tuple[str, ...]
-    val: tuple[str, ...]
-    test: tuple[str, ...] = ()
 
 
 def thesis_folds(order: Sequence[str], n_folds: int = 5) -> list[Fold]:
@@ -51,7 +42,7 @@ def thesis_folds(order: Sequence[str], n_folds: int = 5) -> list[Fold]:
 
 
 def hold_out(groups: Mapping[str, str], share: float, seed: int) -> tuple[str, ...]:
-    """A test part of at most `share` of the cases, drawn by whole groups and by nothing but their names and the seed.
+    """Draws a test part of at most `share` of the cases, by whole groups and nothing but their names and the seed.
 
     Args:
         groups: case -> group.
@@ -122,7 +113,7 @@ def stratified_folds(
 
 
 def groups_by_pattern(names: Sequence[str], pattern: str) -> dict[str, str]:
-    """Case -> what `pattern` finds in its name: its first group in brackets, else the whole match.
+    """Groups cases by what `pattern` finds in their names: its first group in brackets, else the whole match.
 
     Raises:
         UserError: the pattern is no regular expression, or a name does not match.
@@ -143,7 +134,7 @@ def groups_by_pattern(names: Sequence[str], pattern: str) -> dict[str, str]:
 
 
 def default_groups(names: Sequence[str]) -> dict[str, str]:
-    """Case -> its BIDS subject (`sub-...`) where the name holds one, else each case its own group."""
+    """Groups cases by BIDS subject (`sub-...`) where the name holds one, else each case by itself."""
     return {name: match[0] if (match := re.match(r"sub-[A-Za-z0-9]+", name)) else name for name in names}
 
 
