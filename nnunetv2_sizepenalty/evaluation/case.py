@@ -8,6 +8,7 @@ import numpy as np
 
 from nnunetv2_sizepenalty.evaluation import formulas, surfaces
 from nnunetv2_sizepenalty.evaluation.instances import find_instances
+from nnunetv2_sizepenalty.evaluation.joining import join_lesions
 from nnunetv2_sizepenalty.evaluation.lesion_rows import lesion_rows
 from nnunetv2_sizepenalty.evaluation.matching import Pairing, pair_lesions
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
@@ -26,7 +27,11 @@ class CaseScores:
 
 
 def score_case(
-    reference: np.ndarray, prediction: np.ndarray, spacing_mm: Sequence[float], protocol: Protocol
+    reference: np.ndarray,
+    prediction: np.ndarray,
+    spacing_mm: Sequence[float],
+    protocol: Protocol,
+    joining: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> CaseScores:
     """Every metric of one pair of masks.
 
@@ -34,20 +39,26 @@ def score_case(
         reference, prediction: 2D or 3D, one shape, everything that is not 0 is foreground.
         spacing_mm: one value per axis, in the arrays' order.
         protocol: the rules.
+        joining: the masks, of reference and prediction, of the label that joins lesions (`Protocol.joined_by`).
     """
-    box = bounding_box(reference, prediction)
+    box = bounding_box(reference, prediction, *(joining or ()))
     # A layer of background around all, so that every lesion voxel has neighbours, and room for the dilation.
     padding = 1 + protocol.dilation
     ref = find_instances(np.pad(reference[box] != 0, padding), spacing_mm, protocol, is_reference=True)
     pred = find_instances(np.pad(prediction[box] != 0, padding), spacing_mm, protocol, is_reference=False)
+    if joining is not None:
+        ref, pred = (
+            join_lesions(lesions, np.pad(mask[box] != 0, padding), spacing_mm, protocol, is_reference=lesions is ref)
+            for lesions, mask in zip((ref, pred), joining, strict=True)
+        )
     pairing = pair_lesions(ref, pred, protocol)
     metrics = mask_metrics(pairing, spacing_mm, protocol)
     distance, lesion_masd = _surfaces(pairing, spacing_mm, protocol.nsd_mm)
     metrics |= distance
-    if protocol.lesionwise_above_mm3 is not None:
-        from nnunetv2_sizepenalty.evaluation import lesionwise  # scikit-image loads slowly
+    if protocol.appends is not None:
+        from nnunetv2_sizepenalty.evaluation.challenge_columns import COLUMNS
 
-        metrics |= lesionwise.score(pairing, spacing_mm, protocol.lesionwise_above_mm3)
+        metrics |= COLUMNS[protocol.appends].score(pairing, spacing_mm, protocol.lesionwise_above_mm3)
     lesions, centroid = lesion_rows(pairing, lesion_masd, spacing_mm)
     return CaseScores(metrics, lesions, centroid + [axis.start - padding for axis in box])
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.case import CaseScores, score_case
+from nnunetv2_sizepenalty.evaluation.joining import joining_masks
 from nnunetv2_sizepenalty.evaluation.masks import Grid, MaskReader
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.lesions.boxes import bounding_box
@@ -58,6 +59,7 @@ def score_pair(setup: ScoringSetup, pair: Pair) -> tuple[list[CaseScores], Grid]
     offset = [axis.start for axis in box]
     scores = []
     for label in setup.labels.foreground:
-        score = score_case(label.mask(reference), label.mask(prediction), grid.spacing_mm, setup.protocol)
+        joining = joining_masks(label.values, reference, prediction, setup.protocol)
+        score = score_case(label.mask(reference), label.mask(prediction), grid.spacing_mm, setup.protocol, joining)
         scores.append(dataclasses.replace(score, centroid=score.centroid + offset))
     return scores, grid

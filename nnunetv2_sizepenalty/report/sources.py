@@ -20,8 +20,8 @@ from nnunetv2_sizepenalty.report.scans import Scan, make_scan
 
 def filter_of(summary: Summary) -> Protocol:
     """The part of an evaluation's protocol that decides which components are in its masks."""
-    names = ("connectivity", "min_voxels", "min_mm3", "filter_reference")
-    return Protocol(**{name: summary.settings[name] for name in names})
+    names = ("connectivity", "min_voxels", "min_mm3", "filter_reference", "dilation", "dilate_prediction")
+    return Protocol(**{name: summary.settings[name] for name in names if name in summary.settings})
 
 
 @dataclass(frozen=True)
