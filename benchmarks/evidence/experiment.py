@@ -87,7 +87,6 @@ class Evidence:
         test_cases: all cases -> the test part; None draws a quarter, by `split --holdout`.
         plans: name of each plan -> entries of its configuration that differ from nnU-Net's.
         planner: None for nnU-Net's; else what writes nnUNetSizePenaltyPlans: (place, network).
-        pixels: the images are 2D, so sizes are pixels, not mL.
     """
 
     name: str
@@ -100,7 +99,6 @@ class Evidence:
     test_cases: Callable[[Sequence[str]], Sequence[str]] | None = None
     plans: Mapping[str, Mapping] = field(default_factory=lambda: {PLANS: {}})
     planner: Callable[[Place, Network | None], None] | None = None
-    pixels: bool = False
 
     @property
     def matrix_file(self) -> Path:

@@ -65,7 +65,6 @@ IDRID = Evidence(
         "gpu": Size("nnU-Net's own plan, 62,500 steps a training", None, epochs=250, device="cuda"),
     },
     views=views,
-    pixels=True,
 )  # fmt: skip
 
 if __name__ == "__main__":

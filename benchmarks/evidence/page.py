@@ -15,7 +15,6 @@ from scores import LabelScores, mean_of, read_label
 from tables import difference_table, model_table, size_table, thesis_table
 
 from nnunetv2_sizepenalty import __version__
-from nnunetv2_sizepenalty.ablation.cases import image_files
 from nnunetv2_sizepenalty.ablation.matrix import read_matrix
 from nnunetv2_sizepenalty.ablation.prepare import prepare
 from nnunetv2_sizepenalty.ablation.results import whole_models
@@ -23,9 +22,9 @@ from nnunetv2_sizepenalty.ablation.runs import Run
 from nnunetv2_sizepenalty.ablation.state import Ablation, State
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.evaluation.paired import compare_paired
-from nnunetv2_sizepenalty.operating_point.model_folder import read_json
+from nnunetv2_sizepenalty.nnunet_io.dataset import find_dataset, image_files
+from nnunetv2_sizepenalty.nnunet_io.folds import read_folds
 from nnunetv2_sizepenalty.pages.numbers import interval, number
-from nnunetv2_sizepenalty.splitting.split_files import find_dataset
 
 
 def write_page(evidence: Evidence, place: Place, size: Size, matrix_file: Path, command: str, path: Path) -> Path:
@@ -45,7 +44,7 @@ def write_page(evidence: Evidence, place: Place, size: Size, matrix_file: Path, 
     if models:
         floors = _floors(ablation, evidence.views)
         for label in table["label"].dropna().unique():
-            lines += _label(read_label(label, models, table, place.out), floors[label], evidence.pixels)
+            lines += _label(read_label(label, models, table, place.out), floors[label])
         write_numbers((run for runs in models.values() for run in runs), path.with_suffix(".csv"))
     with atomic_file(path) as temporary:
         temporary.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
@@ -58,7 +57,7 @@ def beats_floor(scores: LabelScores, found: floor.Floor) -> bool:
     return all(dice.mean() > found.dice for dice in scores.baseline_dice)
 
 
-def _label(scores: LabelScores, found: floor.Floor, pixels: bool) -> list[str]:
+def _label(scores: LabelScores, found: floor.Floor) -> list[str]:
     counts = beats_floor(scores, found)
     cases = int(np.isfinite(found.per_case).sum())
     paired = compare_paired(found.per_case, mean_of(scores.baseline_dice), better=1)
@@ -76,20 +75,20 @@ def _label(scores: LabelScores, found: floor.Floor, pixels: bool) -> list[str]:
         model_table(scores),
         difference_table(scores, counts),
         thesis_table(scores, counts),
-        size_table(scores, pixels),
+        size_table(scores),
     ]
 
 
 def _floors(ablation: Ablation, views: floor.Views) -> dict[str, floor.Floor]:
     dataset = find_dataset(ablation.runs[0].dataset)
     cases = ablation.runs[0].part.scored
-    images = image_files(dataset, ablation.raw / dataset.name, cases)
+    images = image_files(dataset)
     return floor.find_floors({case: (images[case], dataset.labels[case]) for case in cases}, dataset.settings, views)
 
 
 def _how(ablation: Ablation, evidence: Evidence, size: Size) -> str:
     run = ablation.runs[0]
-    train = read_json(find_dataset(run.dataset).folder / "splits_final.json")[run.fold]["train"]
+    train = read_folds(find_dataset(run.dataset).folder)[run.fold].train
     network = (
         "the planner's own plan"
         if size.network is None

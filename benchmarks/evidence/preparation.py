@@ -47,15 +47,18 @@ def split(evidence: Evidence, place: Place) -> None:
         command = ("split", "-d", evidence.dataset[7:10], "--holdout", 0.25, "--processes", 1, "--overwrite")
         place.run("split", OURS, *command)
         return
-    from nnunetv2_sizepenalty.splitting import split_files, splits
+    from nnunetv2_sizepenalty.nnunet_io.dataset import find_dataset
+    from nnunetv2_sizepenalty.nnunet_io.folds import write_folds
+    from nnunetv2_sizepenalty.splitting import splits
+    from nnunetv2_sizepenalty.splitting.case_volumes import case_sizes
 
-    dataset = split_files.find_dataset(evidence.dataset)
+    dataset = find_dataset(evidence.dataset)
     groups = splits.default_groups(list(dataset.labels))
     test = evidence.test_cases(list(dataset.labels))
-    volumes = split_files.lesion_volumes(dataset, [case for case in dataset.labels if case not in set(test)])
+    volumes, _ = case_sizes(dataset, [case for case in dataset.labels if case not in set(test)])
     folds = splits.stratified_folds(volumes, groups, test=test)
     splits.check_folds(folds, groups)
-    split_files.write_folds(dataset, folds)
+    write_folds(dataset.folder, folds)
 
 
 def prepare(evidence: Evidence, source: Path, place: Place, size: Size, matrix: Mapping) -> None:

@@ -1,7 +1,6 @@
 """The page's tables as Markdown: models, differences from the baseline, lesions by size."""
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -36,12 +35,6 @@ def over_repeats(values: Iterable[float]) -> str:
         return DASH
     text = number(sum(known) / len(known))
     return text if len(known) == 1 else f"{text} ({interval(min(known), max(known))})"
-
-
-def in_pixels(stratum: str) -> str:
-    """A stratum of a 2D image, whose mL are thousands of pixels of 1 mm."""
-    text = re.sub(r"\d*\.?\d+(?:e-?\d+)?", lambda found: f"{1000 * float(found[0]):g}", stratum)
-    return text.replace("mL", "pixels")
 
 
 def model_table(scores: LabelScores) -> str:
@@ -114,10 +107,10 @@ def _titles(differences: pd.DataFrame, verdicts: Sequence[str], word: str) -> st
     return ", ".join(chosen) or DASH
 
 
-def size_table(scores: LabelScores, pixels: bool) -> str:
+def size_table(scores: LabelScores) -> str:
     """Which share of the lesions of each size is detected, of all test cases together."""
     sizes = scores.lesions.groupby("stratum", sort=False)["lesions"].first()
-    names = [size_name(in_pixels(stratum) if pixels else stratum) for stratum in sizes.index]
+    names = [size_name(stratum) for stratum in sizes.index]
     head = ["trainer", *(f"{name}: {count:,}" for name, count in zip(names, sizes, strict=True))]
     rows = []
     for model in scores.repeats:

@@ -1,15 +1,15 @@
 """Which cases a fold is scored on: its test part, or its validation cases where the split has none."""
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnunetv2_sizepenalty.atomic import atomic_folder
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.operating_point.model_folder import read_json
-from nnunetv2_sizepenalty.splitting.split_files import SPLITS, TEST_FOLDS, Dataset
+from nnunetv2_sizepenalty.nnunet_io.dataset import Dataset, image_files
+from nnunetv2_sizepenalty.nnunet_io.file_names import SPLITS, TEST_FOLDS
+from nnunetv2_sizepenalty.nnunet_io.folds import read_folds
 
 CASES = "cases.json"
 
@@ -35,48 +35,27 @@ def read_parts(dataset: Dataset, folds: Sequence[int]) -> dict[int, Part]:
     Raises:
         UserError: there is no split or no such fold, or a fold can't be scored without having chosen on its own cases.
     """
-    path = dataset.folder / SPLITS
-    if not path.is_file():
+    path, known = dataset.folder / SPLITS, read_folds(dataset.folder)
+    if known is None:
         raise UserError(f"{path} is missing: write it with `nnUNetv2_sizepenalty split -d {dataset.name}`")
-    splits = read_json(path)
-    if beyond := [fold for fold in folds if fold >= len(splits)]:
-        raise UserError(f"{path} has folds 0 to {len(splits) - 1}: leave out fold {beyond[0]}")
-    test_path = dataset.folder / TEST_FOLDS
-    tests = [entry["test"] for entry in read_json(test_path)] if test_path.is_file() else []
-    if not any(tests[fold] for fold in folds if fold < len(tests)):
+    if beyond := [fold for fold in folds if fold >= len(known)]:
+        raise UserError(f"{path} has folds 0 to {len(known) - 1}: leave out fold {beyond[0]}")
+    validation = {fold: tuple(sorted(known[fold].val)) for fold in folds}
+    if not any(known[fold].test for fold in folds):
         if len(folds) < 2:
             raise UserError(
                 f"{path} has no test part, and one fold can't choose a threshold for its own validation cases: name "
                 "two folds or more, or make a test part with `nnUNetv2_sizepenalty split --holdout`"
             )
-        cases = {fold: tuple(sorted(splits[fold]["val"])) for fold in folds}
-        return {fold: Part(of_fold, of_fold, cross_fitted=True) for fold, of_fold in cases.items()}
-    if without := [fold for fold in folds if fold >= len(tests) or not tests[fold]]:
-        raise UserError(f"{test_path}: fold {without[0]} has no test part and others do; leave it out")
-    return {
-        fold: Part(tuple(sorted(splits[fold]["val"])), tuple(sorted(tests[fold])), cross_fitted=False) for fold in folds
-    }
+        return {fold: Part(cases, cases, cross_fitted=True) for fold, cases in validation.items()}
+    if without := [fold for fold in folds if not known[fold].test]:
+        raise UserError(
+            f"{dataset.folder / TEST_FOLDS}: fold {without[0]} has no test part and others do; leave it out"
+        )
+    return {fold: Part(validation[fold], tuple(sorted(known[fold].test)), cross_fitted=False) for fold in folds}
 
 
-def image_files(dataset: Dataset, raw: Path, cases: Sequence[str]) -> dict[str, list[Path]]:
-    """Case -> its images, channel by channel.
-
-    Raises:
-        UserError: a case has none.
-    """
-    if "dataset" in dataset.settings:
-        return {case: [raw / image for image in dataset.settings["dataset"][case]["images"]] for case in cases}
-    ending = re.escape(dataset.settings["file_ending"])
-    found: dict[str, list[Path]] = {}
-    for path in sorted((raw / "imagesTr").iterdir()):
-        if match := re.fullmatch(rf"(.+)_\d{{4}}{ending}", path.name):
-            found.setdefault(match[1], []).append(path)
-    if missing := [case for case in cases if case not in found]:
-        raise UserError(f"{raw / 'imagesTr'}: no image of {missing[0]}, which a fold is scored on")
-    return {case: found[case] for case in cases}
-
-
-def write_inputs(dataset: Dataset, raw: Path, part: Part, folder: Path) -> None:
+def write_inputs(dataset: Dataset, part: Part, folder: Path) -> None:
     """Links the scored cases' images and references into `folder`, under nnU-Net's names.
 
     A folder that is right already is left as it is.
@@ -84,11 +63,13 @@ def write_inputs(dataset: Dataset, raw: Path, part: Part, folder: Path) -> None:
     Raises:
         UserError: an image or a reference is missing.
     """
-    ending = dataset.settings["file_ending"]
+    ending, images = dataset.settings["file_ending"], image_files(dataset)
+    if missing := [case for case in part.scored if not images.get(case)]:
+        raise UserError(f"{dataset.images}: no image of {missing[0]}, which a fold is scored on")
     links = {
         f"images/{case}_{channel:04d}{ending}": path
-        for case, paths in image_files(dataset, raw, part.scored).items()
-        for channel, path in enumerate(paths)
+        for case in part.scored
+        for channel, path in enumerate(images[case])
     } | {f"labels/{case}{ending}": dataset.labels[case] for case in part.scored}
     if missing := [path for path in links.values() if not path.exists()]:
         raise UserError(f"{missing[0]} is missing: a fold is scored on it")

@@ -120,8 +120,10 @@ def threshold_stages(run: Run, matrix: Matrix, raw_dataset: Path, chosen_on: Seq
 
 
 def _rules(matrix: Matrix, raw_dataset: Path) -> tuple[str, ...]:
-    edges = (f"{edge:g}" for edge in matrix.bins_ml)
-    return ("-djfile", str(raw_dataset / "dataset.json"), "--protocol", matrix.protocol, "--bins-ml", *edges)
+    edges = ["--bins-ml", *(f"{edge:g}" for edge in matrix.bins_ml)]
+    if matrix.bins_px is not None:
+        edges += ["--bins-px", *(f"{edge:g}" for edge in matrix.bins_px)]
+    return ("-djfile", str(raw_dataset / "dataset.json"), "--protocol", matrix.protocol, *edges)
 
 
 def _evaluate(

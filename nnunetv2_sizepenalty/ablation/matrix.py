@@ -34,6 +34,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"), BeforeVali
 Names = Annotated[list[Name], Field(min_length=1), BeforeValidator(_as_list)]
 Number = Annotated[int, Field(ge=0, strict=True)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Edges = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
 
 
 class TrainerRow(BaseModel):
@@ -67,7 +68,8 @@ class Matrix(BaseModel):
     ] = [5]  # fmt: skip
     objective: str = "dice"
     protocol: str = "default"
-    bins_ml: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)] = [1.0, 5.0]
+    bins_ml: Edges = [1.0, 5.0]
+    bins_px: Edges | None = None
 
     @field_validator("trainers", "datasets", "plans", "folds", "seeds")
     @classmethod

@@ -10,8 +10,8 @@ from nnunetv2_sizepenalty.ablation.matrix import Matrix
 from nnunetv2_sizepenalty.ablation.runs import make_runs, seeded
 from nnunetv2_sizepenalty.ablation.state import Ablation
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.dataset import Dataset, find_dataset
 from nnunetv2_sizepenalty.operating_point.model_folder import nnunet_folder, read_json
-from nnunetv2_sizepenalty.splitting.split_files import Dataset, find_dataset
 
 
 def prepare(matrix: Matrix, out: Path) -> Ablation:
@@ -57,7 +57,7 @@ def _write_all_inputs(ablation: Ablation) -> None:
         dataset = find_dataset(name)
         folders = {run.inputs: run.part for run in ablation.runs if run.dataset == name}
         for folder, part in folders.items():
-            write_inputs(dataset, ablation.raw / name, part, folder)
+            write_inputs(dataset, part, folder)
 
 
 def _check_trainer(trainer: str, matrix: Matrix) -> None:

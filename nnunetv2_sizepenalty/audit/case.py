@@ -91,7 +91,7 @@ def audit_case(item: tuple[CasePaths, CaseLesions | None], work: Work) -> Audite
         components, n = label_components(np.isin(segmentation, values))
         voxels = component_voxels(components, n)
         frame = pd.DataFrame(
-            {"voxels": voxels, "size": voxels.astype(float) if flat else voxels_to_ml(voxels, spacing)}
+            {"voxels": voxels, "size": voxels.astype(float) if flat else voxels_to_ml(voxels, raw.label.spacing_mm)}
         ).assign(case=raw.case, label=name)
         if planned is not None:
             cut = components.transpose(work.plan.manager.transpose_forward)[planned.box]

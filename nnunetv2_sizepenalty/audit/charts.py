@@ -28,8 +28,8 @@ def label_charts(audit: AuditedDataset, label: str) -> dict[str, dict[str, Any]]
     if len(lesions):
         charts["shares"] = spec(share_chart(by_size(audit, label)))
     if lesions["kept"].notna().any():
-        charts["kept"] = spec(kept_chart(lesions, audit.bins.unit))
-        charts["weights"] = spec(weight_chart(lesions, audit.bins.unit))
+        charts["kept"] = spec(kept_chart(lesions, audit.bins.unit.name))
+        charts["weights"] = spec(weight_chart(lesions, audit.bins.unit.name))
     return charts
 
 

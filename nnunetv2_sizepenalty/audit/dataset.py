@@ -2,31 +2,26 @@
 
 import contextlib
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
-from nnunetv2.paths import nnUNet_raw
-from nnunetv2.utilities.crossval_split import generate_crossval_split
-from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from nnunetv2_sizepenalty.audit.case import COLUMNS, AuditedCase, Work, audit_case
 from nnunetv2_sizepenalty.audit.raw_case import CasePaths
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.lesions import SizeBins
+from nnunetv2_sizepenalty.lesions import PX, SizeBins
 from nnunetv2_sizepenalty.nnunet_io.classes import read_labels
-from nnunetv2_sizepenalty.nnunet_io.plan import Plan, dataset_number
+from nnunetv2_sizepenalty.nnunet_io.dataset import Dataset, image_files
+from nnunetv2_sizepenalty.nnunet_io.folds import Fold, nnunet_folds, read_folds
+from nnunetv2_sizepenalty.nnunet_io.plan import Plan
 from nnunetv2_sizepenalty.parallel import map_cases
 from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions
-from nnunetv2_sizepenalty.splitting.split_files import SPLITS, TEST_FOLDS, Dataset
-from nnunetv2_sizepenalty.splitting.splits import Fold
 
 MOST_TRIED = 5
-ML_EDGES, PIXEL_EDGES = (0.1, 1.0, 5.0), (10.0, 100.0, 1000.0)
+ML_EDGES = (0.1, 1.0, 5.0)
 
 
 @dataclass(frozen=True)
@@ -58,7 +53,7 @@ class AuditedDataset:
     @property
     def number(self) -> int:
         """The data set's id."""
-        return dataset_number(self.dataset)
+        return self.dataset.number
 
 
 def audit_cases(dataset: Dataset, plan: Plan | None, *, processes: int = 1) -> AuditedDataset:
@@ -76,7 +71,8 @@ def audit_cases(dataset: Dataset, plan: Plan | None, *, processes: int = 1) -> A
     except UserError as error:
         raise UserError(f"{dataset.name}/{error}") from None
     classes = {label.name: label.declared for label in labels.by_channel}
-    paths = case_paths(dataset)
+    images = image_files(dataset)
+    paths = [CasePaths(case, images[case], label) for case, label in sorted(dataset.labels.items())]
     reader = _reader(settings, paths)
     found = {}
     if plan is not None:
@@ -86,12 +82,12 @@ def audit_cases(dataset: Dataset, plan: Plan | None, *, processes: int = 1) -> A
     items = [(path, found.get(path.case)) for path in paths]
     cases = map_cases(work, items, processes=processes, description="Audit")
     flat = all(case.flat for case in cases if case.raw.label is not None)
-    bins = SizeBins(PIXEL_EDGES, unit="px") if flat else SizeBins(ML_EDGES)
+    bins = SizeBins(PX.edges, PX) if flat else SizeBins(ML_EDGES)
     lesions = pd.concat([case.lesions for case in cases], ignore_index=True)
     lesions = lesions.astype(dict.fromkeys(COLUMNS[2:], float))  # a case without a lesion has no types
     lesions = lesions.assign(bin=bins.index(lesions["size"].to_numpy()))
     cases = tuple(replace(case, lesions=case.lesions.iloc[:0]) for case in cases)
-    folds = read_folds(dataset)
+    folds = read_folds(dataset.folder)
     shown = folds if folds is not None else nnunet_folds([path.case for path in paths])
     return AuditedDataset(dataset, classes, channels, cases, lesions, bins, shown, folds is not None, plan)
 
@@ -104,47 +100,3 @@ def _reader(settings: dict, paths: Sequence[CasePaths]) -> type:
             return determine_reader_writer_from_dataset_json(settings, str(path), verbose=False)
     tried = f"{examples[0]} and what follows" if examples else "there are no images"
     raise UserError(f"file_ending {settings.get('file_ending')}: nnU-Net has no reader that reads a file ({tried})")
-
-
-def case_paths(dataset: Dataset) -> list[CasePaths]:
-    """The files of each case, found as nnU-Net finds them, sorted by case."""
-    if "dataset" in dataset.settings:
-        files = get_filenames_of_train_images_and_targets(str(Path(nnUNet_raw) / dataset.name), dataset.settings)
-        images = {case: tuple(map(Path, files[case]["images"])) for case in files}
-    else:
-        ending = dataset.settings["file_ending"]
-        images = dict.fromkeys(dataset.labels, ())
-        for path in sorted((Path(nnUNet_raw) / dataset.name / "imagesTr").glob(f"*_[0-9][0-9][0-9][0-9]{ending}")):
-            images[path.name[: -len(ending) - 5]] += (path,)
-    return [CasePaths(case, images[case], label) for case, label in sorted(dataset.labels.items())]
-
-
-def read_folds(dataset: Dataset) -> tuple[Fold, ...] | None:
-    """The folds of splits_final.json with the test parts of test_folds.json; None where there is no split yet.
-
-    Raises:
-        UserError: a file is no list of folds.
-    """
-    path = dataset.folder / SPLITS
-    if not path.is_file():
-        return None
-    try:
-        parts = list(json.loads(path.read_text()))
-        if not parts:
-            raise ValueError
-        tests = json.loads((dataset.folder / TEST_FOLDS).read_text()) if (dataset.folder / TEST_FOLDS).is_file() else []
-        tests += [{"test": []}] * (len(parts) - len(tests))
-        return tuple(
-            Fold(tuple(part["train"]), tuple(part["val"]), tuple(test["test"]))
-            for part, test in zip(parts, tests, strict=False)
-        )
-    except (ValueError, TypeError, KeyError):
-        raise UserError(f"{path}: not a list of folds; nnUNetv2_sizepenalty split writes one") from None
-
-
-def nnunet_folds(names: list[str]) -> tuple[Fold, ...]:
-    """The folds that nnU-Net makes when a training starts without splits_final.json; none for fewer than five cases."""
-    if len(names) < 5:
-        return ()
-    split = generate_crossval_split(sorted(names))
-    return tuple(Fold(tuple(map(str, fold["train"])), tuple(map(str, fold["val"]))) for fold in split)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from nnunetv2_sizepenalty.audit.dataset import AuditedDataset
 from nnunetv2_sizepenalty.audit.findings import ERROR, WARNING, Finding
 from nnunetv2_sizepenalty.audit.patients import likely_patients, straddling
+from nnunetv2_sizepenalty.nnunet_io.file_names import SPLITS
 from nnunetv2_sizepenalty.pages.numbers import plural
-from nnunetv2_sizepenalty.splitting.split_files import SPLITS
 
 
 def copied_images(audit: AuditedDataset) -> list[Finding]:

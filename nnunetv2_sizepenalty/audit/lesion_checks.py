@@ -6,6 +6,7 @@ import pandas as pd
 from nnunetv2_sizepenalty.audit.dataset import AuditedDataset
 from nnunetv2_sizepenalty.audit.findings import NOTE, WARNING, Finding
 from nnunetv2_sizepenalty.audit.sizes import by_size
+from nnunetv2_sizepenalty.audit.words import planned_spacing
 from nnunetv2_sizepenalty.losses.size_term import TAU
 from nnunetv2_sizepenalty.nnunet_io.plan import STOCK, preprocess_command
 from nnunetv2_sizepenalty.pages.numbers import number, percent, plural
@@ -45,7 +46,7 @@ def lost_lesions(audit: AuditedDataset) -> list[Finding]:
     spacing = list(audit.plan.settings.spacing)
     what = (
         f"{plural(len(lost), 'lesion')} of {len(inside):,} without a voxel at the plan's spacing of "
-        f"{' x '.join(f'{value:.3g}' for value in spacing)} mm; the largest has {number(lost['size'].max())} "
+        f"{planned_spacing(audit.plan)}; the largest has {number(lost['size'].max())} "
         f"{audit.bins.unit}."
     )
     command = ""
@@ -70,7 +71,7 @@ def forced_patches(audit: AuditedDataset) -> list[Finding]:
         small = below.loc[at]
         if small["lesions"] >= MANY and small["by_voxel"] <= small["lesions"] / 2:
             found[label] = (
-                f"lesions under {audit.bins.edges_ml[at]:g} {audit.bins.unit} are {percent(small['lesions'])} of all "
+                f"lesions under {audit.bins.edges[at]:g} {audit.bins.unit} are {percent(small['lesions'])} of all "
                 f"and get {percent(small['by_voxel'])} of the forced centres, {percent(small['by_lesion'])} when a "
                 "lesion is drawn"
             )

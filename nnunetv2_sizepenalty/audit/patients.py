@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.splitting.splits import Fold, default_groups, groups_by_pattern
+from nnunetv2_sizepenalty.nnunet_io.folds import Fold
+from nnunetv2_sizepenalty.splitting.splits import default_groups, groups_by_pattern
 
 # A visit or a side behind the patient's name (P12_ses-2, P12_baseline, P12_left).
 VISIT = (

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import find_objects
 
-from nnunetv2_sizepenalty.lesions import label_components
+from nnunetv2_sizepenalty.lesions import Spacing, label_components
+from nnunetv2_sizepenalty.nnunet_io.spacing import spacing_of
 
 # More values than that are no labels; their components are not worth the time.
 MOST_COUNTED = 200
@@ -34,6 +35,7 @@ class RawFile:
     Attributes:
         name: without its folder.
         geometry: property -> its numbers: shape and spacing (z, y, x), and what the reader knows of place.
+        spacing_mm: the same spacing, which knows what a voxel measures; 1 for the axis that a 2D image hasn't.
         constant: channels of the file whose voxels all hold one value -> that value.
         n_channels: 1 for a label.
         content: hash of shape and voxels; None where every channel is constant.
@@ -41,6 +43,7 @@ class RawFile:
 
     name: str
     geometry: Mapping[str, tuple[float, ...]]
+    spacing_mm: Spacing
     constant: Mapping[int, float]
     n_channels: int
     content: str | None
@@ -116,6 +119,7 @@ def _raw_file(path: Path, array: np.ndarray, properties: dict) -> RawFile:
     return RawFile(
         path.name,
         {name: tuple(float(value) for value in np.ravel(values)) for name, values in geometry.items()},
+        spacing_of(properties),
         constant,
         len(array),
         None if len(constant) == len(array) else digest.hexdigest(),

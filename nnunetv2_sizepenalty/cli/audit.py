@@ -23,8 +23,8 @@ def run(args: argparse.Namespace) -> int:
     from nnunetv2_sizepenalty.audit.terminal import print_audit
     from nnunetv2_sizepenalty.cli.failures import failures_of
     from nnunetv2_sizepenalty.errors import UserError
+    from nnunetv2_sizepenalty.nnunet_io.dataset import find_dataset
     from nnunetv2_sizepenalty.nnunet_io.plan import find_plan
-    from nnunetv2_sizepenalty.splitting.split_files import find_dataset
 
     if args.output is not None and args.output.suffix.lower() != ".html":
         raise UserError(f"-o {args.output}: name a file that ends in .html")

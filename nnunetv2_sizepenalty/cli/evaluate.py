@@ -30,6 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bins-ml", metavar="ML", nargs="+", type=float, default=[1.0, 5.0], help="edges of the size strata"
     )
+    parser.add_argument(
+        "--bins-px",
+        metavar="PX",
+        nargs="+",
+        type=float,
+        default=[10.0, 100.0, 1000.0],
+        help="those of images without a spacing (PNG), in pixels",
+    )
     parser.add_argument("--nsd-mm", metavar="MM", type=float, default=1.0, help="tolerance of the NSD")
     add_processes(parser)
     missing = parser.add_mutually_exclusive_group()
@@ -60,6 +68,7 @@ def run(args: argparse.Namespace) -> None:
         dataset_json=args.djfile,
         protocol=protocol,
         bins_ml=args.bins_ml,
+        bins_px=args.bins_px,
         groups=args.groups,
         allow_missing=args.allow_missing,
         only_predicted=args.only_predicted,

@@ -20,6 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bins-ml", metavar="ML", nargs="+", type=float, default=[1.0, 5.0], help="edges of the size strata"
     )
+    parser.add_argument(
+        "--bins-px",
+        metavar="PX",
+        nargs="+",
+        type=float,
+        default=[10.0, 100.0, 1000.0],
+        help="those of images without a spacing (PNG), in pixels",
+    )
     parser.add_argument("--only-predicted", action="store_true", help="leave out references without probabilities")
     add_processes(parser)
 
@@ -39,6 +47,7 @@ def run(args: argparse.Namespace) -> None:
         dataset_json=args.djfile,
         protocol=args.protocol,
         bins_ml=args.bins_ml,
+        bins_px=args.bins_px,
         only_predicted=args.only_predicted,
         processes=args.processes,
     )

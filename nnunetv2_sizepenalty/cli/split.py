@@ -36,20 +36,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.errors import UserError
-    from nnunetv2_sizepenalty.splitting import split_files, splits
+    from nnunetv2_sizepenalty.nnunet_io.dataset import find_dataset
+    from nnunetv2_sizepenalty.nnunet_io.file_names import SPLITS, TEST_FOLDS
+    from nnunetv2_sizepenalty.nnunet_io.folds import write_folds
+    from nnunetv2_sizepenalty.splitting import splits
+    from nnunetv2_sizepenalty.splitting.case_volumes import case_sizes
+    from nnunetv2_sizepenalty.splitting.tables import read_column, read_table
 
     if args.scheme == "thesis" and (args.site or args.holdout):
         raise UserError("--site and --holdout belong to --scheme stratified")
-    dataset = split_files.find_dataset(args.dataset)
-    split_files.require_free(dataset, overwrite=args.overwrite)
+    dataset = find_dataset(args.dataset)
+    if (dataset.folder / SPLITS).exists() and not args.overwrite:
+        raise UserError(
+            f"{dataset.folder / SPLITS} exists; replace it with --overwrite, unless something was trained on it"
+        )
     cases = list(dataset.labels)
-    table = split_files.read_table(args.order, cases) if args.order else None
+    table = read_table(args.order, cases) if args.order else None
     if args.site and (table is None or args.site not in table.columns):
         raise UserError(f"--site {args.site}: no such column in the CSV; give one with --order")
     if args.group is None:
         groups = splits.default_groups(cases)
     elif table is not None and args.group in table.columns:
-        groups = split_files.read_column(table, args.group)
+        groups = read_column(table, args.group)
     else:
         groups = splits.groups_by_pattern(cases, args.group)
 
@@ -58,29 +66,29 @@ def run(args: argparse.Namespace) -> None:
         splits.check_folds(folds, groups)
         # For the table below alone: the split itself looks at no label, so one may be missing.
         readable = [case for case in cases if dataset.labels[case].is_file()]
-        volumes = split_files.lesion_volumes(dataset, readable, processes=args.processes)
+        volumes, unit = case_sizes(dataset, readable, processes=args.processes)
     else:
         test = splits.hold_out(groups, args.holdout, args.seed)
         rest = [case for case in cases if case not in set(test)]
-        volumes = split_files.lesion_volumes(dataset, rest, processes=args.processes)
-        sites = split_files.read_column(table, args.site) if args.site else None
+        volumes, unit = case_sizes(dataset, rest, processes=args.processes)
+        sites = read_column(table, args.site) if args.site else None
         folds = splits.stratified_folds(volumes, groups, sites, test=test, n_folds=args.folds, seed=args.seed)
         splits.check_folds(folds, groups)
-    path = split_files.write_folds(dataset, folds)
-    _print_table(folds, volumes)
-    print(f"{path} and {split_files.TEST_FOLDS} beside it")
+    path = write_folds(dataset.folder, folds)
+    _print_table(folds, volumes, unit)
+    print(f"{path} and {TEST_FOLDS} beside it")
     if any(fold.test for fold in folds):
         print(f"Train folds 0 to {len(folds) - 1} alone: nnU-Net's fold all, and folds beyond, train on test cases")
 
 
-def _print_table(folds, volumes: dict[str, float]) -> None:
-    """Cases, lesion-free cases and the median volume of each part; labels of a test part are not looked at."""
+def _print_table(folds, volumes: dict[str, float], unit) -> None:
+    """Cases, lesion-free cases and the median lesion volume of each part; labels of a test part are not looked at."""
     import numpy as np
     from rich.console import Console
     from rich.table import Table
 
     table = Table("fold", "part")
-    for heading in ("cases", "lesion-free", "median lesion volume, mL"):
+    for heading in ("cases", "lesion-free", f"median lesion {unit.quantity}, {unit}"):
         table.add_column(heading, justify="right")
     for k, fold in enumerate(folds):
         for part in ("train", "val", "test"):
@@ -92,6 +100,7 @@ def _print_table(folds, volumes: dict[str, float]) -> None:
                 figures = ("-", "-")
             else:
                 lesions = [volume for volume in known if volume > 0]
-                figures = (str(len(known) - len(lesions)), f"{np.median(lesions):.2f}" if lesions else "-")
+                median = f"{np.median(lesions):.{unit.decimals}f}" if lesions else "-"
+                figures = (str(len(known) - len(lesions)), median)
             table.add_row(str(k), part, str(len(names)), *figures, end_section=names is fold.test or not fold.test)
     Console().print(table)

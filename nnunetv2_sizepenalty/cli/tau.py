@@ -62,14 +62,15 @@ def run(args: argparse.Namespace) -> None:
 
 def _report(args: argparse.Namespace):
     from nnunetv2_sizepenalty.errors import UserError
+    from nnunetv2_sizepenalty.lesions import PX, size_unit
     from nnunetv2_sizepenalty.nnunet_io.classes import read_labels
+    from nnunetv2_sizepenalty.nnunet_io.dataset import find_dataset
     from nnunetv2_sizepenalty.nnunet_io.plan import find_plan
-    from nnunetv2_sizepenalty.nnunet_io.spacing import NO_SPACING, planned_voxels, voxel_mm
+    from nnunetv2_sizepenalty.nnunet_io.spacing import planned_voxels, voxel_mm
     from nnunetv2_sizepenalty.nnunet_io.training_cases import training_cases
     from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions
     from nnunetv2_sizepenalty.sampling.tau import lesion_volumes, patch_volumes
     from nnunetv2_sizepenalty.sampling.tau_report import TauReport
-    from nnunetv2_sizepenalty.splitting.split_files import find_dataset
     from nnunetv2_sizepenalty.trainers import find_trainer
     from nnunetv2_sizepenalty.trainers.base import SizePenaltyTrainer
     from nnunetv2_sizepenalty.trainers.lesion_sampling import LesionUniformDataset
@@ -105,7 +106,7 @@ def _report(args: argparse.Namespace):
         fold=args.fold,
         trainer=args.trainer,
         n_cases=len(dataset.identifiers),
-        spacing_mm=None if NO_SPACING in spacing_mm else spacing_mm,
+        spacing_mm=None if size_unit(spacing_mm) == PX else spacing_mm,
         patches=patch_volumes(dataset, trainer.patch_kinds(plan.settings), labels, plan.settings.batch_size),
         lesions=seen,
         per_lesion=args.perlesion or trainer.per_lesion,

@@ -10,12 +10,12 @@ import numpy as np
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.comparison.models import Model
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.evaluation.metrics import unit_of
 from nnunetv2_sizepenalty.pages.theme import MASK_COLOURS
 from nnunetv2_sizepenalty.report.scans import BOTH, REFERENCE_ALONE, Scan, make_scan
 from nnunetv2_sizepenalty.report.slices import on_screen
 from nnunetv2_sizepenalty.report.sources import Sources
 
-SUB_MILLILITRE_ML = 1.0
 OPACITY = 0.62
 
 
@@ -31,8 +31,9 @@ class SideBySide:
 
 
 def choose_case(models: Sequence[Model], label: str, named: str | None = None) -> tuple[str, str] | None:
-    """The case to show and why: the named one, else the sub-millilitre case whose absolute volume error differs most
-    between the models, else (there is none) the case of any size; None where no case has a lesion.
+    """The case to show and why: the named one, else the case below the first size edge (1 mL, 10 px) whose absolute
+    volume error differs most between the models, else (there is none) the case of any size; None where no case has a
+    lesion.
 
     Raises:
         UserError: the named case was not evaluated.
@@ -42,17 +43,20 @@ def choose_case(models: Sequence[Model], label: str, named: str | None = None) -
         if named not in set(cases["case"]):
             raise UserError(f"--case {named}: not among the {len(cases)} evaluated, such as {cases['case'].min()}")
         return named, "the case that --case names"
-    errors = np.stack([model.label(label)["absolute_volume_error_ml"] for model in models])
+    unit = unit_of(cases)
+    errors = np.stack([model.label(label)[unit.column("absolute_volume_error")] for model in models])
     spread = errors.max(axis=0) - errors.min(axis=0)
-    volume = cases["reference_ml"].to_numpy()
-    small = (volume > 0) & (volume < SUB_MILLILITRE_ML)
+    volume = cases[unit.column("reference")].to_numpy()
+    small = (volume > 0) & (volume < unit.edges[0])
     if small.any():
         return cases["case"][np.where(small, spread, -1).argmax()], (
-            "chosen because among the cases below 1 mL it is the one where the models' volume errors differ most"
+            f"chosen because among the cases below {unit.edges[0]:g} {unit} it is the one where the models' "
+            f"{unit.quantity} errors differ most"
         )
     if (volume > 0).any():
         return cases["case"][np.where(volume > 0, spread, -1).argmax()], (
-            "chosen because the models' volume errors differ most in it; no case is below 1 mL"
+            f"chosen because the models' {unit.quantity} errors differ most in it; no case is below "
+            f"{unit.edges[0]:g} {unit}"
         )
     return None
 
@@ -66,6 +70,7 @@ def read_side_by_side(
         UserError: a mask or the image is missing.
     """
     reference, predictions, captions = None, {}, {}
+    unit = unit_of(models[0].cases)
     for model in models:
         run = next(run for run in model.runs if case in set(run.cases["case"]))
         summary = run.summary
@@ -75,7 +80,8 @@ def read_side_by_side(
         predictions[model.name] = predicted[label]
         row = run.cases[(run.cases["case"] == case) & (run.cases["label"] == label)].iloc[0]
         captions[model.name] = (
-            f"true {row['reference_ml']:.2f} mL, predicted {row['prediction_ml']:.2f} mL, Dice {row['dice']:.4f}"
+            f"true {unit.shown(row[unit.column('reference')])}, "
+            f"predicted {unit.shown(row[unit.column('prediction')])}, Dice {row['dice']:.4f}"
         )
     image = sources.image(case, grid.shape)
     scan = make_scan(dict.fromkeys(predictions, reference), predictions, image, grid.affine)

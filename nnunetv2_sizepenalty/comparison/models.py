@@ -12,8 +12,6 @@ from nnunetv2_sizepenalty.evaluation.nan_json import to_json
 from nnunetv2_sizepenalty.evaluation.records import Evaluation, read_evaluation
 from nnunetv2_sizepenalty.evaluation.runs import mean_over_repeats, repeats_of
 
-REFERENCE_COLUMNS = ["n_reference", "reference_ml"]
-
 
 @dataclass(frozen=True)
 class Model:
@@ -62,7 +60,7 @@ def _check(baseline: Model, model: Model, folders: Mapping[str, Sequence[Path]])
     for run, path in zip(model.runs, folders[model.name], strict=True):
         for what, ours, theirs in (
             ("rules", to_json(first.summary.settings), to_json(run.summary.settings)),
-            ("size bins", first.summary.bins_ml, run.summary.bins_ml),
+            ("size bins", first.summary.bins, run.summary.bins),
             (
                 "labels",
                 {name: entry.values for name, entry in first.summary.labels.items()},
@@ -78,8 +76,9 @@ def _check(baseline: Model, model: Model, folders: Mapping[str, Sequence[Path]])
             f"{baseline.name}, {len(theirs - ours)} only in {model.name}, such as {min(ours ^ theirs)}); "
             "evaluate both on the same"
         )
+    columns = ["n_reference", first.summary.unit.column("reference")]
     for repeat in model.repeats:
-        differs = ~np.isclose(repeat[REFERENCE_COLUMNS], baseline.cases[REFERENCE_COLUMNS], rtol=1e-4).all(axis=1)
+        differs = ~np.isclose(repeat[columns], baseline.cases[columns], rtol=1e-4).all(axis=1)
         if differs.any():
             case = repeat.loc[differs, "case"].iloc[0]
             raise UserError(f"{model.name}: {case} has another reference than in {baseline.name}; use the same")

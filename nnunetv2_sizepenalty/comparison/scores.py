@@ -32,7 +32,7 @@ def means(models: Sequence[Model], label: str, bins: SizeBins, metrics: Sequence
     for stratum in stratum_names(bins, of_cases=True):
         for model in models:
             cases = model.label(label)
-            cases = cases[in_stratum(stratum, cases["reference_ml"], bins)]
+            cases = cases[in_stratum(stratum, cases[bins.unit.column("reference")], bins)]
             for metric in metrics:
                 estimate = mean_estimate(cases[metric])
                 rows.append(
@@ -66,7 +66,7 @@ def differences(
     for stratum in strata:
         for model in models[1:]:
             first, second = baseline.label(label), model.label(label)
-            chosen = in_stratum(stratum, first["reference_ml"], bins)
+            chosen = in_stratum(stratum, first[bins.unit.column("reference")], bins)
             for metric in metrics:
                 paired = compare_paired(first.loc[chosen, metric], second.loc[chosen, metric], METRICS[metric].better)
                 floor = noise_floor(
@@ -131,7 +131,7 @@ def _lesions_per_case(model: Model, label: str, stratum: str, bins: SizeBins) ->
     """Reference lesions of a size and how many of them are missed, per case, mean over the repeats."""
     lesions = pd.concat([run.lesions for run in model.runs])
     lesions = lesions[(lesions["label"] == label) & (lesions["kind"] == REFERENCE)]
-    lesions = lesions[in_stratum(stratum, lesions["volume_ml"], bins)]
+    lesions = lesions[in_stratum(stratum, lesions[bins.unit.column("volume")], bins)]
     table = pd.DataFrame({"case": lesions["case"], "lesions": 1.0, "missed": ~lesions["detected"].astype(bool)})
     per_case = table.groupby("case").sum().reindex(model.label(label)["case"], fill_value=0.0).astype(float)
     return per_case / len(model.repeats)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from nnunetv2_sizepenalty.comparison.training import Training
+from nnunetv2_sizepenalty.lesions import ML, SizeUnit
 from nnunetv2_sizepenalty.pages.numbers import DASH, interval, number, p_value, size_name
 from nnunetv2_sizepenalty.pages.table import Cell, Table
 from nnunetv2_sizepenalty.report.tables import metric_heading
@@ -86,7 +87,7 @@ def difference_table(differences: pd.DataFrame, title: str, *, by_size: bool = F
     return Table(title, caption, tuple(columns), tuple(rows))
 
 
-def size_table(means: pd.DataFrame) -> Table:
+def size_table(means: pd.DataFrame, unit: SizeUnit = ML) -> Table:
     """The thesis's table 5.4: every model in each stratum of the case's reference volume."""
     metrics = list(means["metric"].unique())
     rows = []
@@ -96,7 +97,7 @@ def size_table(means: pd.DataFrame) -> Table:
             rows.append((Cell(model), *(_mean_cell(row) for row in group.itertuples())))
     columns = (Cell("model"), *map(metric_heading, metrics))
     caption = "Means over the cases of each size with 95 % bootstrap intervals; a dash where there is none."
-    return Table("By the case's reference volume", caption, columns, tuple(rows))
+    return Table(f"By the case's reference {unit.quantity}", caption, columns, tuple(rows))
 
 
 def smallest_table(means: pd.DataFrame, stratum: str) -> Table:
@@ -110,7 +111,7 @@ def smallest_table(means: pd.DataFrame, stratum: str) -> Table:
     return Table(f"Cases {size_name(stratum)}", "Means over these cases.", columns, tuple(rows))
 
 
-def lesion_size_table(sizes: pd.DataFrame) -> Table:
+def lesion_size_table(sizes: pd.DataFrame, unit: SizeUnit = ML) -> Table:
     """Missed lesions by the lesion's own volume (`scores.lesion_sizes`)."""
     rows: list[tuple[Cell, ...]] = []
     for stratum, of_size in sizes.groupby("stratum", sort=False):
@@ -133,4 +134,4 @@ def lesion_size_table(sizes: pd.DataFrame) -> Table:
         "Lesions of one size of all cases. Missed lesions per case are compared with the baseline case by case; p of "
         f"Wilcoxon's signed-rank test, Holm over the {int((sizes['verdict'] != '').sum())} tests of this table."
     )
-    return Table("Missed lesions by their own volume", caption, tuple(map(Cell, columns)), tuple(rows))
+    return Table(f"Missed lesions by their own {unit.quantity}", caption, tuple(map(Cell, columns)), tuple(rows))

@@ -9,8 +9,10 @@ from sklearn.metrics import average_precision_score
 
 from nnunetv2_sizepenalty.evaluation.formulas import Ratio
 from nnunetv2_sizepenalty.evaluation.nan_json import Number
-from nnunetv2_sizepenalty.lesions import SizeBins, voxels_to_ml
+from nnunetv2_sizepenalty.evaluation.sized import SizedRecord, size_field
+from nnunetv2_sizepenalty.lesions import ML, PX, SizeBins, SizeUnit, size_unit, voxels_to_ml
 from nnunetv2_sizepenalty.lesions.boxes import bounding_box, grow_box
+from nnunetv2_sizepenalty.lesions.sizes import MM3_PER_ML
 
 NEIGHBOURHOOD_MM = 10.0
 RELIABILITY_BINS = 20
@@ -27,8 +29,9 @@ class CalibrationCounts:
             probabilities and how many of them are lesion, each (RELIABILITY_BINS,).
         positives, negatives: lesion and other voxels of the whole image, per step of the logit.
         soft, hard, reference: sum of the probabilities, voxels above 0.5, voxels of the reference.
-        voxel_ml: volume of a voxel.
+        voxel_ml: volume of a voxel, a pixel without a spacing being 1 mm^3 (`voxel_size`).
         average_precision: of the case's voxels, NaN without a lesion.
+        unit: key of what sizes are given in.
     """
 
     near_voxels: np.ndarray
@@ -41,10 +44,15 @@ class CalibrationCounts:
     reference: float
     voxel_ml: float
     average_precision: float
+    unit: str = ML.key  # absent in counts that 0.1.0 stored
 
     def as_arrays(self) -> dict[str, np.ndarray]:
         """Returns the fields as arrays, to be stored; `CalibrationCounts(**arrays)` takes them back."""
         return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+
+    def voxel_size(self, unit: SizeUnit) -> float:
+        """Returns what a voxel measures in `unit`."""
+        return self.voxel_ml * MM3_PER_ML if unit == PX else self.voxel_ml
 
 
 @dataclass(frozen=True)
@@ -57,14 +65,14 @@ class Reliability:
 
 
 @dataclass(frozen=True)
-class VolumeRatio:
+class VolumeRatio(SizedRecord):
     """The cases of one size together: sum of the probabilities (soft), volume above 0.5 (hard) and reference."""
 
     size: str
     cases: int
-    soft_ml: float
-    hard_ml: float
-    reference_ml: float
+    soft: float = size_field("soft")
+    hard: float = size_field("hard")
+    reference: float = size_field("reference")
     soft_to_hard: Number
     soft_to_reference: Number
 
@@ -149,6 +157,7 @@ def count_calibration(
         reference=float(np.count_nonzero(y)),
         voxel_ml=voxels_to_ml(1, spacing_mm),
         average_precision=float(average_precision_score(y, p)) if y.any() else np.nan,
+        unit=size_unit(spacing_mm).key,
     )
 
 
@@ -191,22 +200,26 @@ def volume_ratios(cases: Sequence[CalibrationCounts], bins: SizeBins | None = No
 
     The size is the case's reference volume; lesion-free cases ("none") have a row of their own.
     """
-    bins = bins or SizeBins()
+    unit = PX if any(str(case.unit) == PX.key for case in cases) else ML
+    bins = bins or SizeBins(unit.edges, unit)
     names = ("none", *bins.names)
-    of_case = [1 + int(bins.index(c.reference * c.voxel_ml)) if c.reference else 0 for c in cases]
+    of_case = [1 + int(bins.index(c.reference * c.voxel_size(unit))) if c.reference else 0 for c in cases]
     rows = []
     for index, name in enumerate(names):
         chosen = [case for case, row in zip(cases, of_case, strict=True) if row == index]
-        soft, hard, reference = (sum(getattr(c, k) * c.voxel_ml for c in chosen) for k in ("soft", "hard", "reference"))
+        soft, hard, reference = (
+            sum(getattr(c, k) * c.voxel_size(unit) for c in chosen) for k in ("soft", "hard", "reference")
+        )
         rows.append(
             VolumeRatio(
                 size=name,
                 cases=len(chosen),
-                soft_ml=soft,
-                hard_ml=hard,
-                reference_ml=reference,
+                soft=soft,
+                hard=hard,
+                reference=reference,
                 soft_to_hard=Ratio(soft, hard).value,
                 soft_to_reference=Ratio(soft, reference).value,
+                unit=unit,
             )
         )
     return tuple(rows)

@@ -13,7 +13,7 @@ from nnunetv2_sizepenalty.evaluation.lesion_rows import lesion_rows
 from nnunetv2_sizepenalty.evaluation.pairing import Pairing, pair_lesions
 from nnunetv2_sizepenalty.evaluation.protocols import SHARE, Protocol
 from nnunetv2_sizepenalty.evaluation.share_check import Oversized, find_oversized, share_metrics
-from nnunetv2_sizepenalty.lesions import voxels_to_ml
+from nnunetv2_sizepenalty.lesions import size_of, size_unit
 from nnunetv2_sizepenalty.lesions.boxes import bounding_box
 
 
@@ -55,9 +55,7 @@ def score_case(
     by_share = Detector(ref, SHARE, spacing_mm).detect(pred, overlaps, pairing.touching, pairing.match)
     metrics |= share_metrics(by_share)
     lesions, centroid = lesion_rows(pairing, lesion_masd, spacing_mm)
-    return CaseScores(
-        metrics, lesions, centroid + [axis.start - padding for axis in box], find_oversized(overlaps)
-    )
+    return CaseScores(metrics, lesions, centroid + [axis.start - padding for axis in box], find_oversized(overlaps))
 
 
 def mask_metrics(pairing: Pairing, spacing_mm: Sequence[float], protocol: Protocol) -> dict[str, float]:
@@ -73,17 +71,18 @@ def mask_metrics(pairing: Pairing, spacing_mm: Sequence[float], protocol: Protoc
 def _volumes(pairing: Pairing, spacing_mm: Sequence[float], both_empty: float) -> dict[str, float]:
     ref, pred = pairing.reference, pairing.prediction
     v_g, v_p, tp = (int(voxels.sum()) for voxels in (ref.voxels, pred.voxels, pairing.overlaps.voxels))
-    reference_ml, prediction_ml = voxels_to_ml(v_g, spacing_mm), voxels_to_ml(v_p, spacing_mm)
+    reference, prediction = size_of(v_g, spacing_mm), size_of(v_p, spacing_mm)
+    sized = size_unit(spacing_mm).column
     return {
         "n_reference": len(ref),
         "n_prediction": len(pred),
-        "reference_ml": reference_ml,
-        "prediction_ml": prediction_ml,
+        sized("reference"): reference,
+        sized("prediction"): prediction,
         "dice": formulas.dice(tp, v_p, v_g).value if v_g + v_p else both_empty,
         "iou": formulas.iou(tp, v_p, v_g).value,
         "rve": formulas.relative_volume_error(v_p, v_g).value,
-        "volume_error_ml": prediction_ml - reference_ml,
-        "absolute_volume_error_ml": abs(prediction_ml - reference_ml),
+        sized("volume_error"): prediction - reference,
+        sized("absolute_volume_error"): abs(prediction - reference),
         "lesion_count_error": abs(len(pred) - len(ref)),
     }
 
@@ -102,7 +101,9 @@ def _recognition(pairing: Pairing, spacing_mm: Sequence[float], both_empty: floa
     return {
         "missed": missed,
         "false_positives": false_positives,
-        "false_positive_ml": voxels_to_ml(int(pairing.prediction.voxels[detection.false_positive].sum()), spacing_mm),
+        size_unit(spacing_mm).column("false_positive"): size_of(
+            int(pairing.prediction.voxels[detection.false_positive].sum()), spacing_mm
+        ),
         "detection_rate": formulas.sensitivity(found, n_reference).value,
         "lesion_f1": formulas.lesion_f1(found, missed, false_positives).value
         if n_reference + n_prediction

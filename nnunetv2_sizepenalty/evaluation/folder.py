@@ -12,13 +12,13 @@ from nnunetv2_sizepenalty import __version__
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.case import CaseScores
 from nnunetv2_sizepenalty.evaluation.masks import Grid, mask_reader
-from nnunetv2_sizepenalty.evaluation.metrics import CASE_COLUMNS, LESION_COLUMNS
+from nnunetv2_sizepenalty.evaluation.metrics import case_columns, lesion_columns, unit_of
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol
 from nnunetv2_sizepenalty.evaluation.records import Evaluation
 from nnunetv2_sizepenalty.evaluation.score_files import Pair, ScoringSetup, score_pair
 from nnunetv2_sizepenalty.evaluation.summary import LabelSummary, Summary
 from nnunetv2_sizepenalty.evaluation.tables import group_tables, tables
-from nnunetv2_sizepenalty.lesions import SizeBins
+from nnunetv2_sizepenalty.lesions import ML, PX, SizeBins, SizeUnit
 from nnunetv2_sizepenalty.nnunet_io.classes import Labels, read_labels
 from nnunetv2_sizepenalty.nnunet_io.dataset import read_dataset_json
 from nnunetv2_sizepenalty.parallel import map_cases
@@ -30,7 +30,8 @@ def evaluate_folder(
     *,
     dataset_json: str | Path | None = None,
     protocol: Protocol | str = "default",
-    bins_ml: Sequence[float] = (1.0, 5.0),
+    bins_ml: Sequence[float] = ML.edges,
+    bins_px: Sequence[float] = PX.edges,
     groups: str | Path | None = None,
     allow_missing: bool = False,
     only_predicted: bool = False,
@@ -42,7 +43,7 @@ def evaluate_folder(
         reference_folder, prediction_folder: masks of one ending each; files that are no masks are passed over.
         dataset_json: nnU-Net's, for labels, regions, ending and reader; without it all above 0 is one label.
         protocol: a name of `PROTOCOLS` or rules of one's own.
-        bins_ml: edges of the size strata.
+        bins_ml, bins_px: edges of the size strata, the second where the references have no spacing (PNG).
         groups: CSV with a column `case` and columns to group by.
         allow_missing: a missing prediction is scored as empty.
         only_predicted: references without a prediction are left out.
@@ -53,10 +54,10 @@ def evaluate_folder(
             them are listed).
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
-    bins = size_bins(bins_ml)
     content = read_dataset_json(dataset_json) if dataset_json is not None else None
     labels = read_labels(content) if content else Labels()
     reference_reader, references = mask_reader(reference_folder, content)
+    bins = size_bins(reference_reader.unit, bins_ml, bins_px)
     prediction_reader, predictions = mask_reader(prediction_folder, content)
     pairs = pair_cases(references, predictions, allow_missing=allow_missing, only_predicted=only_predicted)
     group_values = read_groups(groups, [pair.case for pair in pairs]) if groups is not None else {}
@@ -81,7 +82,7 @@ def evaluate_folder(
         protocol=protocol.name,
         description=protocol.description,
         settings=dataclasses.asdict(protocol),
-        bins_ml=bins.edges_ml,
+        edges=bins.edges,
         cases=len(pairs),
         missing=tuple(pair.case for pair in pairs if pair.prediction is None),
         without_reference=tuple(sorted(set(predictions) - set(references))),
@@ -91,14 +92,15 @@ def evaluate_folder(
             label.name: _summarise(cases, lesions, label.name, label.values, bins, group_values)
             for label in labels.foreground
         },
+        unit=bins.unit,
     )
     return Evaluation(cases, lesions, summary)
 
 
-def size_bins(edges_ml: Sequence[float]) -> SizeBins:
-    """The bins of these edges; UserError where there can't be any."""
+def size_bins(unit: SizeUnit, edges_ml: Sequence[float], edges_px: Sequence[float]) -> SizeBins:
+    """Makes the bins of those edges that are in `unit`; UserError where there can't be any."""
     try:
-        return SizeBins(tuple(float(edge) for edge in edges_ml))
+        return SizeBins(tuple(float(edge) for edge in (edges_px if unit == PX else edges_ml)), unit)
     except ValueError as error:
         raise UserError(f"size bins: {error}") from None
 
@@ -151,7 +153,8 @@ def _frames(scores: Sequence[tuple[str, list[CaseScores], Grid]], labels: Labels
         for label, score in zip(labels.foreground, per_label, strict=True)
     ]
     case_table = pd.DataFrame([{"case": case, "label": label, **score.metrics} for case, label, score, _ in entries])
-    extra = [column for column in case_table.columns if column not in CASE_COLUMNS]
+    unit = unit_of(case_table)
+    extra = [column for column in case_table.columns if column not in case_columns(unit)]
 
     rows = [len(score.centroid) for _, _, score, _ in entries]
     columns = {
@@ -165,7 +168,7 @@ def _frames(scores: Sequence[tuple[str, list[CaseScores], Grid]], labels: Labels
     world = [grid.to_world(zyx) for zyx, (*_, grid) in zip(places, entries, strict=True)]
     columns |= dict(zip(("z", "y", "x"), np.concatenate(places).T, strict=True))
     columns |= dict(zip(("x_mm", "y_mm", "z_mm"), np.concatenate(world).T, strict=True))
-    return case_table[[*CASE_COLUMNS, *extra]], pd.DataFrame(columns)[list(LESION_COLUMNS)]
+    return case_table[[*case_columns(unit), *extra]], pd.DataFrame(columns)[list(lesion_columns(unit))]
 
 
 def _summarise(

@@ -1,5 +1,6 @@
 """FROC and calibration of a folder of probabilities that nnU-Net saved (`--save_probabilities`, `--npz`)."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,15 +21,14 @@ from nnunetv2_sizepenalty.evaluation.froc import (
     FrocSummary,
     LabelFroc,
     MeanOverCases,
-    lesion_average_precision,
-    make_curves,
 )
 from nnunetv2_sizepenalty.evaluation.froc_case import CaseCurve, FrocRules, score_curve
+from nnunetv2_sizepenalty.evaluation.froc_curve import lesion_average_precision, make_curves
 from nnunetv2_sizepenalty.evaluation.masks import MaskReader, mask_reader
-from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol
+from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, SHARE, Protocol, Rule
 from nnunetv2_sizepenalty.evaluation.score_files import Pair
 from nnunetv2_sizepenalty.evaluation.strata import ALL, stratum_names
-from nnunetv2_sizepenalty.lesions import SizeBins
+from nnunetv2_sizepenalty.lesions import ML, PX, SizeBins, SizeUnit
 from nnunetv2_sizepenalty.nnunet_io.classes import Label, Labels, read_labels
 from nnunetv2_sizepenalty.nnunet_io.dataset import read_dataset_json
 from nnunetv2_sizepenalty.nnunet_io.probabilities import read_probabilities
@@ -50,7 +50,9 @@ def evaluate_probabilities(
     *,
     dataset_json: str | Path | None = None,
     protocol: Protocol | str = "default",
-    bins_ml: Sequence[float] = (1.0, 5.0),
+    detection: Rule | str = SHARE,
+    bins_ml: Sequence[float] = ML.edges,
+    bins_px: Sequence[float] = PX.edges,
     only_predicted: bool = False,
     processes: int = 1,
 ) -> Froc:
@@ -60,13 +62,15 @@ def evaluate_probabilities(
         reference_folder: masks.
         probabilities_folder: CASE.npz as nnU-Net writes them, and nnU-Net's dataset.json where it wrote that too.
         dataset_json: another one; without any, one foreground class is assumed.
-        protocol, bins_ml, only_predicted, processes: as for `evaluate_folder`.
+        protocol, bins_ml, bins_px, only_predicted, processes: as for `evaluate_folder`.
+        detection: when a lesion is detected; the protocol's own rule is for one operating point, not for a sweep.
 
     Raises:
         UserError: probabilities are missing or unusable (all of them are listed), or belong to other labels.
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
-    bins = size_bins(bins_ml)
+    detection = Rule.parse(detection) if isinstance(detection, str) else detection
+    protocol = dataclasses.replace(protocol, detection=detection)
     probabilities = {path.name.removesuffix(".npz"): path for path in sorted(Path(probabilities_folder).glob("*.npz"))}
     if not probabilities:
         raise UserError(
@@ -75,6 +79,7 @@ def evaluate_probabilities(
     beside = Path(probabilities_folder) / "dataset.json"
     content = read_dataset_json(dataset_json or beside) if dataset_json or beside.exists() else None
     reader, references = mask_reader(reference_folder, content)
+    bins = size_bins(reader.unit, bins_ml, bins_px)
     pairs = pair_cases(references, probabilities, allow_missing=False, only_predicted=only_predicted)
     labels = read_labels(content) if content is not None else _labels_without_names(pairs[0].prediction)
     setup = FrocSetup(reader, labels, FrocRules(protocol, bins))
@@ -87,14 +92,15 @@ def evaluate_probabilities(
     return Froc(
         curves=pd.concat(curves.values(), ignore_index=True),
         points=_points(cases, per_label, setup.rules.thresholds),
-        voxels=_voxels(cases, per_label),
+        voxels=_voxels(cases, per_label, bins.unit),
         summary=FrocSummary(
             version=__version__,
             reference_folder=str(reference_folder),
             probabilities_folder=str(probabilities_folder),
             protocol=protocol.name,
             description=protocol.description,
-            bins_ml=bins.edges_ml,
+            edges=bins.edges,
+            unit=bins.unit,
             cases=len(cases),
             labels={name: _summarise(per_label[name], curves[name], bins) for name in per_label},
         ),
@@ -134,7 +140,6 @@ def _curves(name: str, cases: Sequence[CaseCurve], rules: FrocRules) -> pd.DataF
         sum(case.lesions for case in cases),
         sum(case.detected for case in cases),
         sum(case.false_positives for case in cases),
-        sum(np.array([row["n_prediction"] for row in case.rows]) for case in cases),
         len(cases),
     )
 
@@ -149,7 +154,7 @@ def _points(cases: Sequence[str], per_label: dict[str, list[CaseCurve]], thresho
     return pd.DataFrame(rows)
 
 
-def _voxels(cases: Sequence[str], per_label: dict[str, list[CaseCurve]]) -> pd.DataFrame:
+def _voxels(cases: Sequence[str], per_label: dict[str, list[CaseCurve]], unit: SizeUnit) -> pd.DataFrame:
     rows = []
     for i, case in enumerate(cases):
         for name, curves in per_label.items():
@@ -160,9 +165,10 @@ def _voxels(cases: Sequence[str], per_label: dict[str, list[CaseCurve]]) -> pd.D
                     "label": name,
                     "average_precision": counts.average_precision,
                     "pr_auc": curves[i].pr_auc,
-                    "reference_ml": counts.reference * counts.voxel_ml,
-                    "soft_ml": counts.soft * counts.voxel_ml,
-                    "hard_ml": counts.hard * counts.voxel_ml,
+                    **{
+                        unit.column(of): getattr(counts, of) * counts.voxel_size(unit)
+                        for of in ("reference", "soft", "hard")
+                    },
                     "soft_to_hard": Ratio(counts.soft, counts.hard).value,
                 }
             )

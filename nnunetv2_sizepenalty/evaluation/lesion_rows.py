@@ -8,7 +8,7 @@ from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.kinds import FALSE_POSITIVE, REFERENCE, UNMATCHED
 from nnunetv2_sizepenalty.evaluation.matching import Overlaps
 from nnunetv2_sizepenalty.evaluation.pairing import Pairing
-from nnunetv2_sizepenalty.lesions import voxels_to_ml
+from nnunetv2_sizepenalty.lesions import size_of, size_unit
 
 
 def lesion_rows(
@@ -40,7 +40,7 @@ def lesion_rows(
     columns = {
         "kind": np.concatenate([np.full(n, REFERENCE, dtype=object), kind]),
         "lesion": np.concatenate([np.arange(n), extra]).astype(int) + 1,
-        "volume_ml": voxels_to_ml(voxels, spacing_mm),
+        size_unit(spacing_mm).column("volume"): size_of(voxels, spacing_mm),
         "voxels": voxels,
         "detected": padded(detection.detected, False),
         "matched": padded(~np.isnan(matched_iou), False),

@@ -10,6 +10,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.lesions import SizeUnit, Spacing, size_unit
+from nnunetv2_sizepenalty.nnunet_io.spacing import reader_unit, spacing_of
 
 SITK_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".gipl.gz", ".gipl")
 NNUNET_ENDINGS = (".png", ".bmp", ".tif", ".tiff")
@@ -19,7 +21,10 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Grid:
-    """shape (z, y, x), or (y, x) for one slice; spacing_mm in that order; affine from voxel (x, y, z) to RAS+ mm."""
+    """shape (z, y, x), or (y, x) for one slice; spacing_mm in that order; affine from voxel (x, y, z) to RAS+ mm.
+
+    `spacing_mm` of a file that was read knows what its voxels measure, sheared ones too.
+    """
 
     shape: tuple[int, ...]
     spacing_mm: tuple[float, ...]
@@ -54,6 +59,11 @@ class MaskReader:
 
     nnunet_class: type | None = None
 
+    @property
+    def unit(self) -> SizeUnit:
+        """What sizes in these files are given in."""
+        return reader_unit(self.nnunet_class)
+
     def read(self, path: Path) -> tuple[np.ndarray, Grid]:
         """Integer labels (z, y, x), or (y, x) where there is a single slice, and their grid.
 
@@ -74,8 +84,9 @@ class MaskReader:
         if array.ndim not in (2, 3):
             raise UserError(f"{path}: has {array.ndim} axes; give a 2D or 3D mask")
         if array.ndim == 3 and array.shape[0] == 1:
-            array, spacing = array[0], spacing[-2:]
-        return _as_labels(array, path), Grid(array.shape, tuple(float(s) for s in spacing[-array.ndim :]), affine)
+            array = array[0]
+        spacing = Spacing(spacing[-array.ndim :], matrix=affine[:3, :3], unit=size_unit(spacing))
+        return _as_labels(array, path), Grid(array.shape, spacing, affine)
 
 
 def _as_labels(array: np.ndarray, path: Path) -> np.ndarray:
@@ -116,10 +127,7 @@ def _read_nnunet(reader, path: Path) -> tuple[np.ndarray, np.ndarray, Sequence[f
         array, properties = reader.read_seg(str(path))
     if len(array) != 1:
         raise ValueError(f"{len(array)} channels")
-    spacing = np.array(properties["spacing"], dtype=float)
-    if array.shape[1] == 1:
-        # nnU-Net writes 999 for the missing axis of a 2D image.
-        spacing[0] = 1.0
+    spacing = spacing_of(properties)
     affine = np.diag([*spacing[::-1], 1.0])
     if "sitk_stuff" in properties:
         stuff = properties["sitk_stuff"]

@@ -1,6 +1,9 @@
 """The columns of cases.csv and lesions.csv, and what each metric means."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from nnunetv2_sizepenalty.lesions import ML, PX, SizeUnit
 
 
 @dataclass(frozen=True)
@@ -14,23 +17,23 @@ class Metric:
     unit: str = ""
 
 
-# The columns of cases.csv after `case` and `label`, in order; tables, the report and the docs take titles from here.
-METRICS: dict[str, Metric] = {
-    m.name: m
-    for m in (
+def metrics_in(unit: SizeUnit) -> dict[str, Metric]:
+    """The columns of cases.csv after `case` and `label`, in order, where sizes are given in `unit`."""
+    size, sized = unit.quantity, unit.column
+    rows = (
         Metric("n_reference", "reference lesions", "connected components of the reference"),
         Metric("n_prediction", "predicted lesions", "connected components of the prediction"),
-        Metric("reference_ml", "reference volume", "V_g", unit="mL"),
-        Metric("prediction_ml", "predicted volume", "V_p", unit="mL"),
+        Metric(sized("reference"), f"reference {size}", "V_g", unit=unit.name),
+        Metric(sized("prediction"), f"predicted {size}", "V_p", unit=unit.name),
         Metric("dice", "Dice", "2 TP / (V_p + V_g)", +1),
         Metric("iou", "IoU", "TP / (V_p + V_g - TP)", +1),
         Metric("rve", "RVE", "abs(V_p - V_g) / V_g; undefined for an empty reference", -1),
-        Metric("volume_error_ml", "volume error", "V_p - V_g", unit="mL"),
-        Metric("absolute_volume_error_ml", "absolute volume error", "abs(V_p - V_g)", -1, "mL"),
+        Metric(sized("volume_error"), f"{size} error", "V_p - V_g", unit=unit.name),
+        Metric(sized("absolute_volume_error"), f"absolute {size} error", "abs(V_p - V_g)", -1, unit.name),
         Metric("lesion_count_error", "lesion count error", "abs(n_prediction - n_reference)", -1),
         Metric("missed", "missed", "reference lesions that are not detected", -1),
         Metric("false_positives", "false positives", "predicted lesions that detect no reference lesion", -1),
-        Metric("false_positive_ml", "false-positive volume", "volume of the false positives", -1, "mL"),
+        Metric(sized("false_positive"), f"false-positive {size}", f"{size} of the false positives", -1, unit.name),
         Metric("detection_rate", "detection rate", "share of the reference lesions that are detected", +1),
         Metric("lesion_f1", "lesion F1", "2 detected / (2 detected + missed + false positives)", +1),
         Metric("pq", "PQ", "sum of the matched pairs' IoU / (tp + fp / 2 + fn / 2)", +1),
@@ -46,8 +49,30 @@ METRICS: dict[str, Metric] = {
         Metric("nsd", "NSD", "share of both surfaces within the tolerance of the other", +1),
         Metric("lesion_masd", "lesion MASD", "masd of each matched pair, mean over the pairs", -1, "mm"),
     )
-}
-CASE_COLUMNS: tuple[str, ...] = ("case", "label", *METRICS)
+    return {row.name: row for row in rows}
+
+
+# By column, whatever the unit; tables, the report and the docs take titles from here.
+METRICS: dict[str, Metric] = metrics_in(ML) | metrics_in(PX)
+CASE_KEYS = ("case", "label")
+
+
+def case_columns(unit: SizeUnit) -> tuple[str, ...]:
+    """Columns of cases.csv."""
+    return (*CASE_KEYS, *metrics_in(unit))
+
+
+def lesion_columns(unit: SizeUnit) -> tuple[str, ...]:
+    """Columns of lesions.csv."""
+    return unit.columns(LESION_COLUMNS)
+
+
+def unit_of(names: Iterable[str]) -> SizeUnit:
+    """What sizes are given in, told by the columns of a table or the keys of a summary's parts."""
+    return PX if any(name.endswith(f"_{PX.key}") for name in names) else ML
+
+
+CASE_COLUMNS: tuple[str, ...] = case_columns(ML)
 
 # `lesion` numbers the component in its own mask.
 LESION_COLUMNS: tuple[str, ...] = (

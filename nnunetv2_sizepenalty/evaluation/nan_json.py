@@ -2,10 +2,11 @@
 
 import json
 import math
-from dataclasses import asdict, is_dataclass
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
+
+from nnunetv2_sizepenalty.evaluation.sized import as_tree
 
 Record = TypeVar("Record")
 
@@ -21,8 +22,7 @@ def to_json(content: Any) -> str:
      "dice": null
     }
     """
-    tree = asdict(content) if is_dataclass(content) else content
-    return json.dumps(_replace(tree, math.nan, None), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(_replace(as_tree(content), math.nan, None), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def from_json(text: str) -> Any:

@@ -14,7 +14,10 @@ from nnunetv2_sizepenalty.evaluation.summary import Summary
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The two tables (columns CASE_COLUMNS and LESION_COLUMNS, a protocol may append columns) and the summary."""
+    """The two tables (columns CASE_COLUMNS and LESION_COLUMNS, a protocol may append columns) and the summary.
+
+    Where the images have no spacing, `_px` stands for `_ml` in the names of columns and keys.
+    """
 
     cases: pd.DataFrame
     lesions: pd.DataFrame

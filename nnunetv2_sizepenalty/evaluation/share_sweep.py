@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnunetv2_sizepenalty.evaluation.case import bounding_box
+from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.share import DEFAULT_SHARE, ShareCounter, Shares
 from nnunetv2_sizepenalty.lesions import label_components
+from nnunetv2_sizepenalty.lesions.boxes import bounding_box
 from nnunetv2_sizepenalty.nnunet_io.thresholds import above
 
 
@@ -78,10 +79,7 @@ def count_at_thresholds(
 
 
 def interpolated_average_precision(detected: np.ndarray, false_positives: np.ndarray, lesions: int) -> float:
-    """Area under the interpolated precision: at each recall the best precision at this recall or a higher one.
-
-    Precision is detected / (detected + false positives), a lesion found by many components counting once: pieces of
-    one lesion don't make up for false positives elsewhere. The points may be in any order.
+    """Computes the area under the interpolated precision (`formulas`) from counts; the points may be in any order.
 
     Args:
         detected, false_positives: sums over the cases, shape (thresholds,). lesions: in all references.
@@ -91,9 +89,6 @@ def interpolated_average_precision(detected: np.ndarray, false_positives: np.nda
     """
     if not lesions:
         return math.nan
-    detected, false_positives = np.asarray(detected, dtype=float), np.asarray(false_positives, dtype=float)
-    order = np.argsort(detected, kind="stable")
-    recall = detected[order] / lesions
-    precision = detected[order] / np.maximum(detected[order] + false_positives[order], 1)
-    best = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(np.sum(np.diff(recall, prepend=0.0) * best))
+    detected, false_positives = np.asarray(detected), np.asarray(false_positives)
+    precision = formulas.detection_precision(detected, false_positives).value
+    return formulas.interpolated_area(formulas.sensitivity(detected, lesions).value, precision)

@@ -13,18 +13,18 @@ def stratum_names(bins: SizeBins, *, of_cases: bool) -> list[str]:
     for i, name in enumerate(bins.names):
         names.append(name)
         # "Below the first edge" is the first bin already, and above the last edge nothing ends.
-        if 0 < i < len(bins.edges_ml):
-            names.append(f"< {bins.edges_ml[i]:g} mL")
+        if 0 < i < len(bins.edges):
+            names.append(f"< {bins.edges[i]:g} {bins.unit}")
     return names
 
 
-def in_stratum(name: str, volume_ml: np.ndarray, bins: SizeBins) -> np.ndarray:
-    """Which volumes belong to a stratum, shape as `volume_ml`. A volume of 0 belongs to "all" and "none" alone."""
-    volume_ml = np.asarray(volume_ml, dtype=float)
+def in_stratum(name: str, sizes: np.ndarray, bins: SizeBins) -> np.ndarray:
+    """Which sizes belong to a stratum, shape as `sizes`. A size of 0 belongs to "all" and "none" alone."""
+    sizes = np.asarray(sizes, dtype=float)
     if name == ALL:
-        return np.ones(volume_ml.shape, dtype=bool)
+        return np.ones(sizes.shape, dtype=bool)
     if name == NONE:
-        return volume_ml == 0
+        return sizes == 0
     if name in bins.names:
-        return (volume_ml > 0) & (bins.index(volume_ml) == bins.names.index(name))
-    return (volume_ml > 0) & (volume_ml < float(name.removeprefix("< ").removesuffix(" mL")))
+        return (sizes > 0) & (bins.index(sizes) == bins.names.index(name))
+    return (sizes > 0) & (sizes < float(name.removeprefix("< ").removesuffix(f" {bins.unit}")))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from nnunetv2_sizepenalty.evaluation.nan_json import Number
+from nnunetv2_sizepenalty.evaluation.sized import SizedRecord, size_field
 from nnunetv2_sizepenalty.evaluation.strata import ALL
 from nnunetv2_sizepenalty.lesions import SizeBins
 
@@ -43,8 +44,8 @@ class CaseStratum:
 
     `metrics` holds every column of cases.csv that is a metric. `pooled` holds pooled_dice, volume_weighted_dice,
     lin_ccc (V_p against V_g), lesion_sensitivity, lesion_precision, false_positives_per_case,
-    false_positive_ml_per_case, specificity (share of the lesion-free cases whose prediction is empty; NaN where none is
-    lesion-free). An empty stratum has cases = 0 and NaN everywhere: draw a dash.
+    false_positive_ml_per_case (or _px), specificity (share of the lesion-free cases whose prediction is empty; NaN
+    where none is lesion-free). An empty stratum has cases = 0 and NaN everywhere: draw a dash.
     """
 
     name: str
@@ -54,7 +55,7 @@ class CaseStratum:
 
 
 @dataclass(frozen=True)
-class LesionStratum:
+class LesionStratum(SizedRecord):
     """Lesions of one size, of all cases together. Names as in CaseStratum, without "none".
 
     Missed, tp and fn count reference lesions of this size, false_positives and fp predicted lesions of this size.
@@ -66,7 +67,7 @@ class LesionStratum:
     lesions: int
     missed: int
     false_positives: int
-    false_positive_ml: float
+    false_positive_size: float = size_field("false_positive")
     tp: int
     fp: int
     fn: int
@@ -120,14 +121,14 @@ class LabelSummary:
 
 
 @dataclass(frozen=True)
-class Summary:
+class Summary(SizedRecord):
     """The content of summary.json.
 
     Attributes:
         version: of the package that wrote it.
         reference_folder, prediction_folder: as they were named.
         protocol: the rules' name; `description` says them in one line, `settings` are `Protocol`'s fields.
-        bins_ml: edges of the size strata.
+        edges: of the size strata, in `unit`.
         cases: how many.
         missing: cases without a prediction, scored as empty (--allow-missing).
         without_reference: predictions that were passed over.
@@ -142,7 +143,7 @@ class Summary:
     protocol: str
     description: str
     settings: dict[str, Any]
-    bins_ml: tuple[float, ...]
+    edges: tuple[float, ...] = size_field("bins")
     cases: int
     missing: tuple[str, ...]
     without_reference: tuple[str, ...]
@@ -153,4 +154,4 @@ class Summary:
     @property
     def bins(self) -> SizeBins:
         """The size bins of the strata."""
-        return SizeBins(self.bins_ml)
+        return SizeBins(self.edges, self.unit)

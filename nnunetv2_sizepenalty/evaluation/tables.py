@@ -7,7 +7,7 @@ import pandas as pd
 
 from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.kinds import FALSE_POSITIVE, REFERENCE
-from nnunetv2_sizepenalty.evaluation.metrics import CASE_COLUMNS
+from nnunetv2_sizepenalty.evaluation.metrics import CASE_KEYS, unit_of
 from nnunetv2_sizepenalty.evaluation.statistics import (
     aggregate,
     lin_ccc,
@@ -22,7 +22,7 @@ from nnunetv2_sizepenalty.lesions import SizeBins
 
 def undefined_reason(cases: pd.DataFrame) -> list[str]:
     """Why a metric of each case may be undefined."""
-    no_reference, no_prediction = cases["reference_ml"] == 0, cases["prediction_ml"] == 0
+    no_reference, no_prediction = (cases[unit_of(cases).column(of)] == 0 for of in ("reference", "prediction"))
     return np.select(
         [no_reference & no_prediction, no_reference, no_prediction],
         ["both masks empty", "empty reference", "empty prediction"],
@@ -33,7 +33,7 @@ def undefined_reason(cases: pd.DataFrame) -> list[str]:
 def case_stratum(name: str, cases: pd.DataFrame) -> CaseStratum:
     """All metrics of the cases of one stratum (rows of cases.csv, one label)."""
     reasons = undefined_reason(cases)
-    metrics = [column for column in cases.columns if column not in CASE_COLUMNS[:2]]
+    metrics = [column for column in cases.columns if column not in CASE_KEYS]
     return CaseStratum(
         name=name,
         cases=len(cases),
@@ -44,7 +44,8 @@ def case_stratum(name: str, cases: pd.DataFrame) -> CaseStratum:
 
 def pooled(cases: pd.DataFrame) -> dict[str, Estimate]:
     """What is summed over cases before it is divided; see `summary.CaseStratum`."""
-    v_g, v_p = cases["reference_ml"].to_numpy(float), cases["prediction_ml"].to_numpy(float)
+    unit = unit_of(cases)
+    v_g, v_p = (cases[unit.column(of)].to_numpy(float) for of in ("reference", "prediction"))
     dice = np.where(v_g + v_p > 0, cases["dice"], 0.0)
     free = v_g == 0
     found = cases["n_reference"] - cases["missed"]
@@ -55,7 +56,7 @@ def pooled(cases: pd.DataFrame) -> dict[str, Estimate]:
         "lesion_sensitivity": ratio_estimate(*formulas.sensitivity(found, cases["n_reference"])),
         "lesion_precision": ratio_estimate(*formulas.precision(cases["n_prediction"], cases["false_positives"])),
         "false_positives_per_case": mean_estimate(cases["false_positives"]),
-        "false_positive_ml_per_case": mean_estimate(cases["false_positive_ml"]),
+        f"{unit.column('false_positive')}_per_case": mean_estimate(cases[unit.column("false_positive")]),
         "specificity": mean_estimate((v_p == 0)[free]),
     }
 
@@ -63,6 +64,7 @@ def pooled(cases: pd.DataFrame) -> dict[str, Estimate]:
 def lesion_stratum(name: str, lesions: pd.DataFrame, cases: Sequence[str]) -> LesionStratum:
     """The lesions of one size (rows of lesions.csv, one label) of `cases`; sums over cases are divided at the end."""
     reference = lesions["kind"] == REFERENCE
+    unit = unit_of(lesions)
     columns = pd.DataFrame(
         {
             "case": lesions["case"],
@@ -70,7 +72,7 @@ def lesion_stratum(name: str, lesions: pd.DataFrame, cases: Sequence[str]) -> Le
             "found": reference & lesions["detected"].astype(bool),
             "tp": lesions["matched"].astype(bool),
             "false_positives": lesions["kind"] == FALSE_POSITIVE,
-            "false_positive_ml": np.where(lesions["kind"] == FALSE_POSITIVE, lesions["volume_ml"], 0.0),
+            "false_positive_size": np.where(lesions["kind"] == FALSE_POSITIVE, lesions[unit.column("volume")], 0.0),
             "fp": ~reference,
             "iou": lesions["matched_iou"].fillna(0.0),
             "dice": lesions["dice"].fillna(0.0),
@@ -91,7 +93,7 @@ def lesion_stratum(name: str, lesions: pd.DataFrame, cases: Sequence[str]) -> Le
         lesions=int(total["lesions"]),
         missed=int(total["lesions"] - total["found"]),
         false_positives=int(total["false_positives"]),
-        false_positive_ml=float(total["false_positive_ml"]),
+        false_positive_size=float(total["false_positive_size"]),
         tp=int(total["tp"]),
         fp=int(total["fp"]),
         fn=int(fn.sum()),
@@ -107,6 +109,7 @@ def lesion_stratum(name: str, lesions: pd.DataFrame, cases: Sequence[str]) -> Le
             "sq_matched": sq_matched,
             "false_positives_per_case": mean_estimate(per_case["false_positives"]),
         },
+        unit=unit,
     )
 
 
@@ -114,11 +117,11 @@ def tables(cases: pd.DataFrame, lesions: pd.DataFrame, bins: SizeBins) -> Tables
     """Both stratifications of one label's rows."""
     return Tables(
         case_strata=tuple(
-            case_stratum(name, cases[in_stratum(name, cases["reference_ml"], bins)])
+            case_stratum(name, cases[in_stratum(name, cases[bins.unit.column("reference")], bins)])
             for name in stratum_names(bins, of_cases=True)
         ),
         lesion_strata=tuple(
-            lesion_stratum(name, lesions[in_stratum(name, lesions["volume_ml"], bins)], cases["case"])
+            lesion_stratum(name, lesions[in_stratum(name, lesions[bins.unit.column("volume")], bins)], cases["case"])
             for name in stratum_names(bins, of_cases=False)
         ),
     )

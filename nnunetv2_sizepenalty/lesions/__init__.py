@@ -1,4 +1,4 @@
-"""What a lesion is: components, their cells, sizes in voxels, mm^3 and mL. Imports numpy, scipy and cc3d alone."""
+"""What a lesion is: components, cells, sizes in voxels, mm^3, mL and pixels. Imports numpy, scipy and cc3d alone."""
 
 from nnunetv2_sizepenalty.lesions.cells import lesion_cells
 from nnunetv2_sizepenalty.lesions.components import (
@@ -7,15 +7,32 @@ from nnunetv2_sizepenalty.lesions.components import (
     label_components,
     remove_small_components,
 )
-from nnunetv2_sizepenalty.lesions.sizes import SizeBins, voxel_volume_mm3, voxels_from_ml, voxels_to_ml
+from nnunetv2_sizepenalty.lesions.sizes import (
+    ML,
+    PX,
+    SizeBins,
+    SizeUnit,
+    Spacing,
+    size_of,
+    size_unit,
+    voxel_volume_mm3,
+    voxels_from_ml,
+    voxels_to_ml,
+)
 
 __all__ = [
+    "ML",
+    "PX",
     "SizeBins",
+    "SizeUnit",
+    "Spacing",
     "component_voxels",
     "default_connectivity",
     "label_components",
     "lesion_cells",
     "remove_small_components",
+    "size_of",
+    "size_unit",
     "voxel_volume_mm3",
     "voxels_from_ml",
     "voxels_to_ml",

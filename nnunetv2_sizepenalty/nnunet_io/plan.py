@@ -10,7 +10,7 @@ from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.splitting.split_files import Dataset
+from nnunetv2_sizepenalty.nnunet_io.dataset import Dataset
 
 STOCK = "nnUNetPlans"
 
@@ -111,14 +111,9 @@ def _plans_files(folder: Path) -> Sequence[Path]:
 
 
 def _plan_command(dataset: Dataset) -> str:
-    return f"nnUNetv2_plan_and_preprocess -d {dataset_number(dataset)}"
+    return f"nnUNetv2_plan_and_preprocess -d {dataset.number}"
 
 
 def preprocess_command(plan: Plan, number: int) -> str:
     """What preprocesses the data set's cases for a plan."""
     return f"nnUNetv2_preprocess -d {number} -plans_name {plan.name} -c {plan.configuration}"
-
-
-def dataset_number(dataset: Dataset) -> int:
-    """The id in its name."""
-    return int(dataset.name[7:10])

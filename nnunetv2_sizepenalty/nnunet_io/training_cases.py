@@ -1,13 +1,13 @@
 """The training cases of a fold, as nnU-Net's trainer finds them."""
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class, nnUNetBaseDataset
-from nnunetv2.utilities.crossval_split import generate_crossval_split
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.splitting.split_files import SPLITS
+from nnunetv2_sizepenalty.nnunet_io.file_names import SPLITS
+from nnunetv2_sizepenalty.nnunet_io.folds import nnunet_folds, read_folds
 
 
 def training_cases(folder: str | Path, fold: str) -> nnUNetBaseDataset:
@@ -27,7 +27,7 @@ def training_cases(folder: str | Path, fold: str) -> nnUNetBaseDataset:
         raise UserError(f"{folder}: holds no preprocessed cases; run nnUNetv2_preprocess for this plan first")
     dataset_class = infer_dataset_class(str(folder))
     there = sorted(dataset_class.get_identifiers(str(folder)))
-    cases = there if fold == "all" else _of_fold(folder.parent / SPLITS, there, fold)
+    cases = there if fold == "all" else _of_fold(folder.parent, there, fold)
     if missing := sorted(set(cases) - set(there)):
         raise UserError(
             f"{folder}: case {missing[0]} of fold {fold} is not preprocessed ({len(missing)} of {len(cases)} are not)"
@@ -35,13 +35,12 @@ def training_cases(folder: str | Path, fold: str) -> nnUNetBaseDataset:
     return dataset_class(str(folder), list(cases))
 
 
-def _of_fold(path: Path, identifiers: list[str], fold: str) -> list[str]:
-    if path.is_file():
-        splits = json.loads(path.read_text())
-    elif len(identifiers) < 5:
-        raise UserError(f"{path}: not there, and {len(identifiers)} cases can't be split in 5; use -f all")
-    else:
-        splits = generate_crossval_split(identifiers)
-    if not fold.isdecimal() or int(fold) >= len(splits):
-        raise UserError(f"-f {fold}: there are folds 0 to {len(splits) - 1}, and all")
-    return splits[int(fold)]["train"]
+def _of_fold(folder: Path, cases: Sequence[str], fold: str) -> tuple[str, ...]:
+    folds = read_folds(folder)
+    if folds is None:
+        folds = nnunet_folds(cases)
+        if not folds:
+            raise UserError(f"{folder / SPLITS}: not there, and {len(cases)} cases can't be split in 5; use -f all")
+    if not fold.isdecimal() or int(fold) >= len(folds):
+        raise UserError(f"-f {fold}: there are folds 0 to {len(folds) - 1}, and all")
+    return folds[int(fold)].train

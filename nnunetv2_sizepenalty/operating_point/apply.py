@@ -16,9 +16,10 @@ from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.lesions import remove_small_components, voxel_volume_mm3
 from nnunetv2_sizepenalty.nnunet_io.classes import Labels, read_labels
 from nnunetv2_sizepenalty.nnunet_io.probabilities import read_probabilities
+from nnunetv2_sizepenalty.nnunet_io.spacing import spacing_of
 from nnunetv2_sizepenalty.nnunet_io.thresholds import above, logit
 from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
-from nnunetv2_sizepenalty.operating_point.model_folder import read_json, spacing_of
+from nnunetv2_sizepenalty.operating_point.model_folder import read_json
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, FILE, OperatingPoint
 from nnunetv2_sizepenalty.parallel import map_cases
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,15 +29,6 @@ def read_json(path: Path) -> Any:
 def nnunet_folder(variable: str) -> Path | None:
     """The folder that one of nnU-Net's environment variables names, or None."""
     return Path(os.environ[variable]) if os.environ.get(variable) else None
-
-
-def spacing_of(properties: Mapping[str, Any]) -> tuple[float, ...]:
-    """Spacing (z, y, x) in mm from what nnU-Net's readers say.
-
-    The 999 that they give the single slice of a 2D image counts as 1, so that areas stand where volumes do in 3D.
-    """
-    z, *in_plane = (float(step) for step in properties["spacing"])
-    return (1.0 if z == 999 else z, *in_plane)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """An operating point: what operating_point.json holds, as it is written, read, printed, drawn and applied."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.calibration import Calibration
 from nnunetv2_sizepenalty.evaluation.nan_json import Number, read_record, to_json
+from nnunetv2_sizepenalty.evaluation.sized import as_tree
 from nnunetv2_sizepenalty.nnunet_io.classes import Labels
 from nnunetv2_sizepenalty.operating_point.choose import Choice, CrossFit
 from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
@@ -127,7 +128,7 @@ class OperatingPoint:
 
     def to_json(self) -> str:
         """Returns the text of operating_point.json."""
-        content = asdict(self)
+        content = as_tree(self)
         del content["path"]
         return to_json(content)
 

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.lesions import Spacing
 from nnunetv2_sizepenalty.phantom.mni import brain_map, sample
 
 # Bits of SOOP's masks, one array a patient, and their common `shape` (x, y, z).
@@ -35,9 +36,9 @@ class LesionMask:
     affine: np.ndarray
 
     @property
-    def spacing_mm(self) -> tuple[float, float, float]:
+    def spacing_mm(self) -> Spacing:
         """Along z, y, x."""
-        return tuple(float(s) for s in nib.affines.voxel_sizes(self.affine)[::-1])
+        return Spacing(nib.affines.voxel_sizes(self.affine)[::-1], matrix=self.affine[:3, :3])
 
     def moved(self, mirror: bool, shift_mm: np.ndarray) -> "LesionMask":
         """The mask on the other side of the midline, if `mirror`, and then shifted by x, y, z."""

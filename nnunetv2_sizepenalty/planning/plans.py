@@ -4,9 +4,9 @@ from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerp
 from nnunetv2.utilities.dataset_name_id_conversion import convert_dataset_name_to_id
 
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.dataset import find_dataset
 from nnunetv2_sizepenalty.planning.planner import Request, SizePenaltyPlanner
 from nnunetv2_sizepenalty.planning.topology import PRESETS
-from nnunetv2_sizepenalty.splitting.split_files import find_dataset
 
 
 def check_request(configuration: str, request: Request) -> None:

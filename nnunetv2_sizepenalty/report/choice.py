@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.kinds import REFERENCE
+from nnunetv2_sizepenalty.evaluation.metrics import unit_of
 from nnunetv2_sizepenalty.evaluation.records import Evaluation
 
 PER_GROUP = 3
@@ -27,7 +28,9 @@ def choose_cases(evaluation: Evaluation, named: Sequence[str] = (), per_group: i
         )
     lesions = evaluation.lesions
     missed = lesions[(lesions["kind"] == REFERENCE) & ~lesions["detected"].astype(bool)]
-    missed = missed.sort_values("volume_ml", ascending=False, kind="stable")["case"].drop_duplicates()
+    missed = missed.sort_values(unit_of(missed).column("volume"), ascending=False, kind="stable")[
+        "case"
+    ].drop_duplicates()
     dice = evaluation.cases.groupby("case", sort=True)["dice"].mean().dropna().sort_values(kind="stable")
     ranked = dice.index.to_list()
     middle = max(0, (len(ranked) - per_group) // 2)

@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 import pandas as pd
 
+from nnunetv2_sizepenalty.evaluation.metrics import unit_of
+
 MIN_LESIONS = 10
 
 
@@ -14,18 +16,19 @@ def detection_curve(lesions: pd.DataFrame, points: int = 60) -> pd.DataFrame | N
     Lesions of one case are not independent, so the standard errors are clustered by case.
 
     Args:
-        lesions: reference lesions, columns `case`, `volume_ml`, `detected`.
+        lesions: reference lesions, columns `case`, `volume_ml` (`volume_px`), `detected`.
         points: how many volumes between the smallest and the largest lesion.
 
     Returns:
-        Columns volume_ml, rate, low, high; None where a curve says nothing: fewer than 10 lesions, all found, all
-        missed, one volume, or found and missed lesions that a single volume separates.
+        Columns volume_ml (volume_px), rate, low, high; None where a curve says nothing: fewer than 10 lesions, all
+        found, all missed, one volume, or found and missed lesions that a single volume separates.
     """
     import statsmodels.api as sm  # its import takes a second
     from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
+    volume = unit_of(lesions).column("volume")
     detected = lesions["detected"].to_numpy(dtype=float)
-    log_volume = np.log(lesions["volume_ml"].to_numpy(dtype=float))
+    log_volume = np.log(lesions[volume].to_numpy(dtype=float))
     if len(lesions) < MIN_LESIONS or detected.min() == detected.max() or np.ptp(log_volume) == 0:
         return None
     found, missed = log_volume[detected == 1], log_volume[detected == 0]
@@ -43,7 +46,7 @@ def detection_curve(lesions: pd.DataFrame, points: int = 60) -> pd.DataFrame | N
     frame = fit.get_prediction(sm.add_constant(at)).summary_frame()
     return pd.DataFrame(
         {
-            "volume_ml": np.exp(at),
+            volume: np.exp(at),
             "rate": frame["mean"].to_numpy(),
             "low": frame["mean_ci_lower"].to_numpy(),
             "high": frame["mean_ci_upper"].to_numpy(),

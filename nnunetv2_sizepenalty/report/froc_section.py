@@ -48,11 +48,13 @@ def froc_sentence(froc: Froc, label: str) -> str:
 
 def volume_ratio_table(froc: Froc, label: str) -> Table:
     """Soft volume (sum of the probabilities) against hard volume (above 0.5) and reference, by the case's size."""
-    keys = ("soft_ml", "hard_ml", "reference_ml", "soft_to_hard", "soft_to_reference")
+    unit = froc.summary.unit
+    keys = ("soft", "hard", "reference", "soft_to_hard", "soft_to_reference")
     rows = tuple(
         (Cell(size_name(row.size)), Cell(f"{row.cases:,}"), *(Cell(number(getattr(row, key))) for key in keys))
         for row in froc.summary.labels[label].volume_ratios
     )
-    columns = ("size of case", "cases", "soft (mL)", "hard (mL)", "reference (mL)", "soft / hard", "soft / reference")
-    caption = "Sum of the probabilities (soft) and volume above 0.5 (hard), all cases of a size together."
-    return Table("Soft and hard volume", caption, tuple(map(Cell, columns)), rows)
+    sizes = (f"{name} ({unit})" for name in ("soft", "hard", "reference"))
+    columns = ("size of case", "cases", *sizes, "soft / hard", "soft / reference")
+    caption = f"Sum of the probabilities (soft) and {unit.quantity} above 0.5 (hard), all cases of a size together."
+    return Table(f"Soft and hard {unit.quantity}", caption, tuple(map(Cell, columns)), rows)

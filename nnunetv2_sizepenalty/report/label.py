@@ -6,6 +6,7 @@ from nnunetv2_sizepenalty.evaluation.froc import Froc
 from nnunetv2_sizepenalty.evaluation.metrics import METRICS
 from nnunetv2_sizepenalty.evaluation.records import Evaluation
 from nnunetv2_sizepenalty.evaluation.summary import CaseStratum
+from nnunetv2_sizepenalty.lesions import SizeUnit
 from nnunetv2_sizepenalty.pages import export
 from nnunetv2_sizepenalty.pages.numbers import DASH, interval, number, size_name
 from nnunetv2_sizepenalty.report import froc_section, rows, tables, words
@@ -38,14 +39,14 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc
         at: key of a lesion -> its voxel in its embedded scan.
         froc: the same predictions' probabilities, where they were scored.
     """
-    summary = evaluation.summary.labels[name]
+    summary, unit = evaluation.summary.labels[name], evaluation.summary.unit
     cases, lesions = rows.case_rows(evaluation, name), rows.lesion_rows(evaluation, name)
     case_stratum, lesion_stratum = summary.tables.case_stratum(), summary.tables.lesion_stratum()
     curve = detection_curve(lesions[lesions["kind"] == "reference"])
     charts = _charts(evaluation, name, cases, lesions, curve)
     if froc is not None:
         charts |= froc_section.froc_charts(froc, name)
-    lesion_records = rows.records(lesions, LESION_COLUMNS)
+    lesion_records = rows.records(lesions, unit.columns(LESION_COLUMNS))
     return {
         "name": name,
         "headline": words.headline(summary),
@@ -54,8 +55,8 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc
         "false_positives": words.false_positives(summary, lesions),
         "lesion_free": words.lesion_free(summary),
         "bins": _bins(evaluation, name),
-        "facts": _facts(case_stratum),
-        "detection_caption": _detection_caption(curve is not None),
+        "facts": _facts(case_stratum, unit),
+        "detection_caption": _detection_caption(curve is not None, unit),
         "lesion_strata": tables.lesion_strata_table(summary.tables),
         "case_strata": tables.case_strata_table(summary.tables),
         "lesion_intervals": tables.intervals_text([e.interval for e in lesion_stratum.estimates.values()]),
@@ -63,11 +64,12 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc
         "groups": [tables.group_table(groups, column) for column, groups in summary.groups.items()],
         "summary": tables.summary_table(summary),
         "boxes": [chart for chart in charts if chart.startswith("box_")],
+        "quantity": unit.quantity,
         "froc": None if froc is None else froc_section.froc_sentence(froc, name),
         "volume_ratios": None if froc is None else froc_section.volume_ratio_table(froc, name),
         "charts": charts,
         "datasets": {
-            "cases": rows.records(cases, CASE_COLUMNS),
+            "cases": rows.records(cases, unit.columns(CASE_COLUMNS)),
             "lesions": [{**row, "at": at.get(row["key"])} for row in lesion_records],
         },
     }
@@ -75,19 +77,19 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc
 
 def _charts(evaluation: Evaluation, name: str, cases, lesions, curve) -> dict[str, dict]:
     """Specs by name, those alone that have something to show."""
-    edges = evaluation.summary.bins_ml
+    bins = evaluation.summary.bins
     charts = {}
     if (lesions["kind"] == "reference").any():
-        charts["detection"] = lesion_charts.detection_chart(lesions, curve, edges)
+        charts["detection"] = lesion_charts.detection_chart(lesions, curve, bins)
     if (lesions["kind"] == "false_positive").any():
-        charts["false_positives"] = lesion_charts.false_positive_chart(lesions, edges)
-    charts["volumes"] = volume_charts.volume_chart(cases)
-    error = evaluation.summary.labels[name].tables.case_stratum().metrics["volume_error_ml"]
+        charts["false_positives"] = lesion_charts.false_positive_chart(lesions, bins)
+    charts["volumes"] = volume_charts.volume_chart(cases, bins.unit)
+    error = evaluation.summary.labels[name].tables.case_stratum().metrics[bins.unit.column("volume_error")]
     if error.n > 1:
-        charts["bland_altman"] = volume_charts.bland_altman_chart(cases, error.mean, error.sd)
-    strata = rows.strata_names(evaluation.summary.bins, cases)
+        charts["bland_altman"] = volume_charts.bland_altman_chart(cases, error.mean, error.sd, bins.unit)
+    strata = rows.strata_names(bins, cases)
     for metric in BOXES:
-        chart = strata_charts.box_chart(cases, METRICS[metric], strata)
+        chart = strata_charts.box_chart(cases, METRICS[metric], strata, bins.unit)
         if chart is not None:
             charts[f"box_{metric}"] = chart
     return {key: export.spec(chart) for key, chart in charts.items()}
@@ -110,17 +112,18 @@ def _bins(evaluation: Evaluation, name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _facts(stratum: CaseStratum) -> list[dict[str, str]]:
+def _facts(stratum: CaseStratum, unit: SizeUnit) -> list[dict[str, str]]:
     """The numbers set large on the first screen."""
     facts = []
     for name, title in FACTS.items():
         metric = stratum.metrics[name]
         limits = interval(metric.low, metric.high)
+        title = title.replace("volume", unit.quantity)
         facts.append({"title": title, "value": number(metric.mean), "interval": limits})
     agreement = stratum.pooled["lin_ccc"]
     facts.append(
         {
-            "title": "volume concordance (Lin)",
+            "title": f"{unit.quantity} concordance (Lin)",
             "value": number(agreement.value),
             "interval": interval(agreement.low, agreement.high),
         }
@@ -128,9 +131,10 @@ def _facts(stratum: CaseStratum) -> list[dict[str, str]]:
     return [fact for fact in facts if fact["value"] != DASH]
 
 
-def _detection_caption(has_curve: bool) -> str:
+def _detection_caption(has_curve: bool, unit: SizeUnit) -> str:
     """What the first chart shows."""
-    lanes = "Each mark is a lesion at its volume: dots above were found, crosses below were missed."
+    size = unit.quantity
+    lanes = f"Each mark is a lesion at its {size}: dots above were found, crosses below were missed."
     if has_curve:
-        return f"{lanes} Curve: logistic regression of detection on log volume, with its 95 % band (clustered by case)."
-    return f"{lanes} No curve is drawn: it takes {MIN_LESIONS} lesions of several volumes, found and missed ones mixed."
+        return f"{lanes} Curve: logistic regression of detection on log {size}, with its 95 % band (clustered by case)."
+    return f"{lanes} No curve is drawn: it takes {MIN_LESIONS} lesions of several {size}s, found and missed ones mixed."

@@ -20,7 +20,7 @@ def case_rows(evaluation: Evaluation, label: str) -> pd.DataFrame:
     """The label's rows of cases.csv, with `key`, `stratum` (its exclusive size bin) and `jitter`."""
     rows = evaluation.cases[evaluation.cases["label"] == label].reset_index(drop=True)
     bins = evaluation.summary.bins
-    names = [bins.names[i] for i in bins.index(rows["reference_ml"])]
+    names = [bins.names[i] for i in bins.index(rows[bins.unit.column("reference")])]
     stratum = [size_name(NONE if n == 0 else name) for n, name in zip(rows["n_reference"], names, strict=True)]
     return rows.assign(key=rows["case"], stratum=stratum, jitter=jitter(len(rows)))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from nnunetv2_sizepenalty.evaluation.metrics import METRICS
+from nnunetv2_sizepenalty.evaluation.metrics import METRICS, unit_of
 from nnunetv2_sizepenalty.evaluation.summary import Aggregate, Estimate, GroupTables, LabelSummary, Summary, Tables
 from nnunetv2_sizepenalty.pages.numbers import DASH, interval, number, size_name
 from nnunetv2_sizepenalty.pages.table import Cell, Table
@@ -82,13 +82,15 @@ def _undefined_note(aggregate: Aggregate) -> str:
 def summary_table(label: LabelSummary) -> Table:
     """Every metric over all cases, under the headings of SUMMARY_GROUPS."""
     stratum = label.tables.case_stratum()
+    unit = unit_of(stratum.metrics)
     columns = (*map(Cell, ("", "mean", "95 % interval", "median", "SD", "cases")), Cell("undefined", words=True))
     rows: list[tuple[Cell, ...]] = []
     for title, names in SUMMARY_GROUPS.items():
-        rows.append((Cell(title),))
-        for name in names:
+        rows.append((Cell(title.replace("Volume", unit.quantity.capitalize())),))
+        for name in unit.columns(names):
             if name in POOLED:
-                estimate, (heading, note) = stratum.pooled[name], POOLED[name]
+                estimate = stratum.pooled[name]
+                heading, note = (text.replace("volume", unit.quantity) for text in POOLED[name])
                 if number(estimate.value) == DASH:
                     continue
                 limits = interval(estimate.low, estimate.high)
@@ -118,6 +120,7 @@ def intervals_text(kinds: Sequence[str]) -> str:
 
 def case_strata_table(tables: Tables) -> Table:
     """The thesis's table 5.4: means over the cases of each size, by the case's reference volume."""
+    quantity = unit_of(tables.case_stratum().metrics).quantity
     rows = tuple(
         (
             Cell(size_name(stratum.name)),
@@ -126,14 +129,15 @@ def case_strata_table(tables: Tables) -> Table:
         )
         for stratum in tables.case_strata
     )
-    columns = (Cell("reference volume"), Cell("cases"), *map(metric_heading, CASE_STRATA_COLUMNS))
-    return Table("By the case's reference volume", "Means over the cases of each size.", columns, rows)
+    columns = (Cell(f"reference {quantity}"), Cell("cases"), *map(metric_heading, CASE_STRATA_COLUMNS))
+    return Table(f"By the case's reference {quantity}", "Means over the cases of each size.", columns, rows)
 
 
 def lesion_strata_table(tables: Tables) -> Table:
     """Lesions of one size, of all cases together, by the lesion's own volume."""
+    unit = tables.lesion_stratum().unit
     columns = (
-        Cell("lesion volume"),
+        Cell(f"lesion {unit.quantity}"),
         Cell("lesions"),
         Cell("missed"),
         Cell("false positives", note="predicted lesions of this size that detect no reference lesion"),
@@ -144,12 +148,12 @@ def lesion_strata_table(tables: Tables) -> Table:
             Cell(size_name(stratum.name)),
             Cell(f"{stratum.lesions:,}"),
             Cell(f"{stratum.missed:,}"),
-            Cell(f"{stratum.false_positives:,}", f"{number(stratum.false_positive_ml)} mL"),
+            Cell(f"{stratum.false_positives:,}", f"{number(stratum.false_positive_size)} {unit}"),
             *(estimate_cell(stratum.estimates[name]) for name in LESION_STRATA_COLUMNS),
         )
         for stratum in tables.lesion_strata
     )
-    return Table("By the lesion's own volume", "All lesions of a size taken together.", columns, rows)
+    return Table(f"By the lesion's own {unit.quantity}", "All lesions of a size taken together.", columns, rows)
 
 
 def group_table(groups: GroupTables, column: str) -> Table:

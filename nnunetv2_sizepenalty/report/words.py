@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from nnunetv2_sizepenalty.evaluation.metrics import unit_of
 from nnunetv2_sizepenalty.evaluation.strata import NONE
 from nnunetv2_sizepenalty.evaluation.summary import LabelSummary
 from nnunetv2_sizepenalty.pages.numbers import number, percent, plural
@@ -20,13 +21,15 @@ def headline(label: LabelSummary) -> str:
 
 def _sizes(lesions: pd.DataFrame) -> str:
     """The median of some volumes and their range."""
-    volumes = lesions["volume_ml"]
+    unit = unit_of(lesions)
+    volumes = lesions[unit.column("volume")]
     smallest, largest = number(volumes.min()), number(volumes.max())
     if len(volumes) == 1:
-        return f"It has {smallest} mL."
+        return f"It has {smallest} {unit}."
     if smallest == largest:
-        return f"Each has {smallest} mL."
-    return f"Half of them are smaller than {number(volumes.median())} mL; they range from {smallest} to {largest} mL."
+        return f"Each has {smallest} {unit}."
+    median = number(volumes.median())
+    return f"Half of them are smaller than {median} {unit}; they range from {smallest} to {largest} {unit}."
 
 
 def missed_sizes(lesions: pd.DataFrame) -> str:
@@ -55,7 +58,7 @@ def false_positives(label: LabelSummary, lesions: pd.DataFrame) -> str:
         return "No predicted lesion is a false positive."
     per_case = everything.estimates["false_positives_per_case"].value
     text = f"{plural(count, 'predicted lesion')} {'is a false positive' if count == 1 else 'are false positives'}: "
-    text += f"{number(per_case, 2)} per case, {number(everything.false_positive_ml)} mL in all. "
+    text += f"{number(per_case, 2)} per case, {number(everything.false_positive_size)} {everything.unit} in all. "
     return text + _sizes(lesions[lesions["fate"] == "false positive"])
 
 
@@ -64,10 +67,11 @@ def lesion_free(label: LabelSummary) -> str:
     stratum = label.tables.case_stratum(NONE)
     if stratum.cases == 0:
         return ""
-    pooled = stratum.pooled
+    pooled, unit = stratum.pooled, unit_of(stratum.metrics)
+    size = pooled[f"{unit.column('false_positive')}_per_case"]
     return (
         f"{plural(stratum.cases, 'case')} hold{'s' if stratum.cases == 1 else ''} no lesion: "
         f"{percent(pooled['specificity'].value)} were predicted empty, with "
         f"{number(pooled['false_positives_per_case'].value, 2)} false positives of "
-        f"{number(pooled['false_positive_ml_per_case'].value, 2)} mL per case."
+        f"{number(size.value, 2)} {unit} per case."
     )

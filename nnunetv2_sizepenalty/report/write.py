@@ -9,6 +9,7 @@ from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.evaluation.froc import Froc
 from nnunetv2_sizepenalty.evaluation.metrics import METRICS
 from nnunetv2_sizepenalty.evaluation.records import Evaluation
+from nnunetv2_sizepenalty.lesions import SizeUnit
 from nnunetv2_sizepenalty.pages import theme
 from nnunetv2_sizepenalty.pages.export import write_figure
 from nnunetv2_sizepenalty.pages.offline import render
@@ -21,29 +22,35 @@ from nnunetv2_sizepenalty.report.niivue import niivue_bundle
 from nnunetv2_sizepenalty.report.sources import Sources
 
 TEMPLATES = Path(__file__).parent / "templates"
-LESION_TABLE = [
-    {"key": "case", "title": "case", "text": True},
-    {"key": "fate", "title": "lesion", "text": True},
-    {"key": "volume_ml", "title": "volume (mL)"},
-    {"key": "dice", "title": "Dice", "digits": 2, "note": "against the predicted lesions that touch it"},
-    {"key": "matched_iou", "title": "IoU of match", "digits": 2, "note": "of the one-to-one match"},
-    {"key": "z", "title": "z", "whole": True, "note": "centre as a voxel index of the file"},
-    {"key": "y", "title": "y", "whole": True},
-    {"key": "x", "title": "x", "whole": True},
-]
-CASE_TABLE = [
-    {"key": "case", "title": "case", "text": True},
-    *(
-        {"key": m.name, "title": f"{m.title} ({m.unit})" if m.unit else m.title, "note": m.definition}
-        for m in map(
-            METRICS.get,
-            (
-                "dice", "n_reference", "missed", "false_positives", "reference_ml", "prediction_ml",
-                "volume_error_ml", "rve", "pq", "sq", "rq", "assd", "hd95",
-            ),
-        )
-    ),
-]  # fmt: skip
+CASE_METRICS = (
+    "dice", "n_reference", "missed", "false_positives", "reference_ml", "prediction_ml",
+    "volume_error_ml", "rve", "pq", "sq", "rq", "assd", "hd95",
+)  # fmt: skip
+
+
+def lesion_table(unit: SizeUnit) -> list[dict[str, Any]]:
+    """The columns of the page's list of lesions."""
+    return [
+        {"key": "case", "title": "case", "text": True},
+        {"key": "fate", "title": "lesion", "text": True},
+        {"key": unit.column("volume"), "title": f"{unit.quantity} ({unit})"},
+        {"key": "dice", "title": "Dice", "digits": 2, "note": "against the predicted lesions that touch it"},
+        {"key": "matched_iou", "title": "IoU of match", "digits": 2, "note": "of the one-to-one match"},
+        {"key": "z", "title": "z", "whole": True, "note": "centre as a voxel index of the file"},
+        {"key": "y", "title": "y", "whole": True},
+        {"key": "x", "title": "x", "whole": True},
+    ]
+
+
+def case_table(unit: SizeUnit) -> list[dict[str, Any]]:
+    """The columns of the page's list of cases."""
+    return [
+        {"key": "case", "title": "case", "text": True},
+        *(
+            {"key": m.name, "title": f"{m.title} ({m.unit})" if m.unit else m.title, "note": m.definition}
+            for m in map(METRICS.get, unit.columns(CASE_METRICS))
+        ),
+    ]
 
 
 def write_report(
@@ -102,6 +109,7 @@ def make_page(
     """Reads the chosen cases (case -> why it is shown) and fills the page."""
     if froc is not None:
         check_froc(froc, evaluation.summary)
+    unit = evaluation.summary.unit
     scans = {case: sources.scan(case) for case in chosen}
     labels = []
     for name in evaluation.summary.labels:
@@ -123,11 +131,12 @@ def make_page(
         data={
             "labels": [{key: label[key] for key in ("name", "charts", "datasets")} for label in labels],
             "scans": embedded,
-            "case_columns": CASE_TABLE,
-            "lesion_columns": LESION_TABLE,
+            "case_columns": case_table(unit),
+            "lesion_columns": lesion_table(unit),
             "chart_config": theme.chart_config(),
             "mask_colours": theme.MASK_COLOURS,
             "fates": theme.FATES,
+            "unit": {"name": unit.name, "key": unit.key},
         },
     )
     figures = {

@@ -4,26 +4,17 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.folds import Fold
 
 N_TENTHS = 10
 
 # Cases with a lesion are balanced by the quarter of the data set's volumes that theirs falls into.
 N_VOLUME_BINS = 4
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Names of the cases of each part; `test` is empty where nothing is held out."""
-
-    train: tuple[str, ...]
-    val: tuple[str, ...]
-    test: tuple[str, ...] = ()
 
 
 def thesis_folds(order: Sequence[str], n_folds: int = 5) -> list[Fold]:

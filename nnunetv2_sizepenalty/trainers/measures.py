@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from nnunetv2_sizepenalty.lesions import SizeBins, voxels_to_ml
+from nnunetv2_sizepenalty.lesions import SizeBins, Spacing, size_of, size_unit
 from nnunetv2_sizepenalty.losses import Record
 from nnunetv2_sizepenalty.losses.formulas import relative_volume_error
 
@@ -25,16 +25,20 @@ class Measures:
     Attributes:
         letters: of the loss terms.
         spacing_mm: of the patches' voxels.
-        bins: of the lesion volume in a patch.
         learned: whether the weight of S is.
         per_lesion: whether S is.
     """
 
     letters: tuple[str, ...]
-    spacing_mm: tuple[float, ...]
-    bins: SizeBins = field(default_factory=SizeBins)
+    spacing_mm: Spacing | tuple[float, ...]
     learned: bool = False
     per_lesion: bool = False
+
+    @property
+    def bins(self) -> SizeBins:
+        """Of the lesion volume in a patch."""
+        unit = size_unit(self.spacing_mm)
+        return SizeBins(unit.edges, unit)
 
     @property
     def train_terms(self) -> dict[str, str]:
@@ -95,8 +99,8 @@ class Measures:
         The error is that of the soft volume, which is what S sees, in patches that hold a lesion.
         """
         errors = relative_volume_error(record.predicted, record.reference)[record.positive].cpu().numpy()
-        volumes_ml = voxels_to_ml(record.reference[record.positive].cpu().numpy(), self.spacing_mm)
-        index, n_bins = self.bins.index(volumes_ml), len(self.bins.names)
+        sizes = size_of(record.reference[record.positive].cpu().numpy(), self.spacing_mm)
+        index, n_bins = self.bins.index(sizes), len(self.bins.names)
         sums = np.bincount(index, weights=errors, minlength=n_bins)
         return np.concatenate(
             [self._terms(record).cpu().numpy(), sums, np.bincount(index, minlength=n_bins)], dtype=np.float32

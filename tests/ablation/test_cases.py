@@ -6,7 +6,7 @@ import pytest
 
 from nnunetv2_sizepenalty.ablation.cases import read_parts, write_inputs
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.splitting.split_files import Dataset
+from nnunetv2_sizepenalty.nnunet_io.dataset import Dataset
 
 SPLITS = [{"train": ["b"], "val": ["c", "a"]}, {"train": ["a", "c"], "val": ["b"]}]
 
@@ -23,7 +23,7 @@ def dataset(tmp_path):
         for channel in range(2):
             (raw / "imagesTr" / f"{case}_{channel:04d}.nii.gz").touch()
     labels = {case: raw / "labelsTr" / f"{case}.nii.gz" for case in cases}
-    return Dataset("Dataset042_Strokes", preprocessed, labels, {"file_ending": ".nii.gz"})
+    return Dataset("Dataset042_Strokes", raw, preprocessed, labels, {"file_ending": ".nii.gz"})
 
 
 def write_split(dataset, tests=None):
@@ -61,7 +61,7 @@ def test_inputs_are_links_and_stay_while_they_are_right(dataset, tmp_path):
     write_split(dataset, [["ab", "a"], ["b"]])
     parts = read_parts(dataset, [0, 1])
     raw, folder = tmp_path / "raw", tmp_path / "inputs"
-    write_inputs(dataset, raw, parts[0], folder)
+    write_inputs(dataset, parts[0], folder)
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.nii.gz"))
     assert files == [
         "images/a_0000.nii.gz", "images/a_0001.nii.gz", "images/ab_0000.nii.gz", "images/ab_0001.nii.gz",
@@ -69,9 +69,9 @@ def test_inputs_are_links_and_stay_while_they_are_right(dataset, tmp_path):
     ]  # fmt: skip
     assert (folder / "images/ab_0001.nii.gz").resolve() == raw / "imagesTr" / "ab_0001.nii.gz"
     stamp = (folder / "cases.json").stat().st_mtime_ns
-    write_inputs(dataset, raw, parts[0], folder)
+    write_inputs(dataset, parts[0], folder)
     assert (folder / "cases.json").stat().st_mtime_ns == stamp
-    write_inputs(dataset, raw, parts[1], folder)
+    write_inputs(dataset, parts[1], folder)
     assert {path.name for path in (folder / "labels").iterdir()} == {"b.nii.gz"}
 
 
@@ -81,7 +81,7 @@ def test_files_named_in_dataset_json_get_nnunets_names(dataset, tmp_path):
     for name in ("scan.nii.gz", "other.nii.gz"):
         (raw / name).touch()
     dataset.settings["dataset"] = {"a": {"images": ["scan.nii.gz", "other.nii.gz"], "label": "labelsTr/a.nii.gz"}}
-    write_inputs(dataset, raw, read_parts(dataset, [0])[0], tmp_path / "inputs")
+    write_inputs(dataset, read_parts(dataset, [0])[0], tmp_path / "inputs")
     assert (tmp_path / "inputs/images/a_0001.nii.gz").resolve() == raw / "other.nii.gz"
 
 
@@ -90,8 +90,8 @@ def test_a_missing_image_or_reference_is_named(dataset, tmp_path):
     parts = read_parts(dataset, [0, 1])
     (tmp_path / "raw/labelsTr/a.nii.gz").unlink()
     with pytest.raises(UserError, match=r"labelsTr/a.nii.gz is missing"):
-        write_inputs(dataset, tmp_path / "raw", parts[0], tmp_path / "inputs")
+        write_inputs(dataset, parts[0], tmp_path / "inputs")
     for path in (tmp_path / "raw/imagesTr").glob("b_*"):
         path.unlink()
     with pytest.raises(UserError, match="no image of b"):
-        write_inputs(dataset, tmp_path / "raw", parts[1], tmp_path / "inputs")
+        write_inputs(dataset, parts[1], tmp_path / "inputs")

@@ -4,8 +4,8 @@ import pytest
 from made_datasets import MadeDataset, make_dataset
 
 from nnunetv2_sizepenalty.audit import audit_cases, run_checks
+from nnunetv2_sizepenalty.nnunet_io.dataset import find_dataset
 from nnunetv2_sizepenalty.nnunet_io.plan import find_plan
-from nnunetv2_sizepenalty.splitting.split_files import find_dataset
 
 
 @pytest.fixture

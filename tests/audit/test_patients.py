@@ -3,7 +3,8 @@
 import pytest
 
 from nnunetv2_sizepenalty.audit.patients import likely_patients, straddling
-from nnunetv2_sizepenalty.splitting.splits import Fold, groups_by_pattern
+from nnunetv2_sizepenalty.nnunet_io.folds import Fold
+from nnunetv2_sizepenalty.splitting.splits import groups_by_pattern
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from nnunetv2_sizepenalty.audit.plan_case import lesion_origins, planned_case
 from nnunetv2_sizepenalty.audit.raw_case import CasePaths, read_raw_case
 from nnunetv2_sizepenalty.lesions import label_components
 from nnunetv2_sizepenalty.nnunet_io.classes import labels_of
+from nnunetv2_sizepenalty.nnunet_io.dataset import find_dataset
 from nnunetv2_sizepenalty.nnunet_io.plan import find_plan
 from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions
-from nnunetv2_sizepenalty.splitting.split_files import find_dataset
 from nnunetv2_sizepenalty.trainers.lesion_sampling import LesionUniformDataset
 
 SHAPE = (10, 30, 28)

@@ -159,7 +159,16 @@ def test_lesions_are_listed_where_they_are(made, audited):
     assert sorted(rows["voxels"].unique()) == [2, 18]
     assert rows["size"].to_numpy() == pytest.approx(rows["voxels"] * np.prod(SPACING_MM) / 1000)
     assert len(rows) == 12
-    assert audit.bins.unit == "mL"
+    assert audit.bins.unit.name == "mL"
+
+
+def test_sheared_voxels_have_the_determinants_volume(made, audited):
+    dataset = made(ending=".mha")
+    for case in dataset.cases:
+        for path in (dataset.label(case), dataset.image(case, 0), dataset.image(case, 1)):
+            dataset.write(path, dataset.read(path), Direction=(1, 0.6, 0, 0, 0.8, 0, 0, 0, 1))
+    audit, _ = audited(dataset)
+    assert audit.lesions["size"].to_numpy() == pytest.approx(audit.lesions["voxels"] * 0.8 * np.prod(SPACING_MM) / 1000)
 
 
 def test_2d_images_are_measured_in_pixels(made, audited):

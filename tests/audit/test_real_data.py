@@ -14,8 +14,8 @@ from made_datasets import MadeDataset
 
 from nnunetv2_sizepenalty.audit import NOTE, WARNING, audit_cases, run_checks
 from nnunetv2_sizepenalty.lesions import label_components
+from nnunetv2_sizepenalty.nnunet_io.dataset import find_dataset
 from nnunetv2_sizepenalty.nnunet_io.plan import find_plan
-from nnunetv2_sizepenalty.splitting.split_files import find_dataset
 
 REAL_DATA = os.environ.get("SIZEPENALTY_REAL_DATA")
 ROOT = Path(__file__).parents[2]
@@ -97,7 +97,7 @@ def test_fundus_photographs(dataset):
     taken = dataset("Dataset054_IDRiD", ending=".png", spacing_mm=(1, 1), patch_size=(768, 1152))
     audit, findings, short = found(taken)
     assert list(audit.classes) == ["microaneurysm", "haemorrhage", "hard exudate", "soft exudate"]
-    assert audit.bins.unit == "px"
+    assert audit.bins.unit.name == "px"
     assert {severity for severity, _, _ in short} == {NOTE}
     assert [place.split(":")[0] for place in findings[0].where] == ["microaneurysm", "haemorrhage"]
     assert findings[0].command.endswith("nnUNetTrainerDTS_lesionuniform")

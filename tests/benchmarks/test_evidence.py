@@ -122,19 +122,13 @@ def test_the_share_of_detected_lesions_stands_by_size():
     made = made_scores(0.9)
     rows = [["base", 0, "all", 5, 0.5, 0.25], ["base", 1, "all", 5, 0.7, 0.35], ["other", 0, "all", 5, 1.0, np.nan]]
     names = ["model", "repeat", "stratum", "lesions", "detection_rate", "matched_detection_rate"]
-    table = tables.size_table(replace(made, lesions=pd.DataFrame(rows, columns=names)), pixels=True)
+    table = tables.size_table(replace(made, lesions=pd.DataFrame(rows, columns=names)))
     assert table.splitlines()[-4:] == [
         "| trainer | all: 5 |",
         "| --- | --- |",
         "| `base` | 0.60 / 0.30 |",
         "| `other` | 1.0 / – |",
     ]
-
-
-def test_strata_of_photographs_are_in_pixels():
-    assert [tables.in_pixels(name) for name in ("all", "< 0.01 mL", "0.01-0.03 mL", ">= 0.1 mL")] == [
-        "all", "< 10 pixels", "10-30 pixels", ">= 100 pixels",
-    ]  # fmt: skip
 
 
 MATRIX = {"trainers": [{"trainer": "A_5epochs"}, {"trainer": "B_5epochs", "plans": ["P"]}], "seeds": [0, 1]}

@@ -48,7 +48,7 @@ def test_runs_of_disjoint_cases_are_folds(saved):
     [
         (evaluation(("a", "b", "c", "x")), "different cases .1 only in A, 1 only in B, such as d"),
         (evaluation(settings={"min_voxels": 5, "connectivity": None}), "other rules than"),
-        (evaluation(bins_ml=(2.0,)), "other size bins than"),
+        (evaluation(edges=(2.0,)), "other size bins than"),
         (evaluation(labels={"lesion": empty_label(2)}), "other labels than"),
         (evaluation(reference_ml=2.1), "B: a has another reference than in A"),
     ],

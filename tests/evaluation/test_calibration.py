@@ -85,7 +85,7 @@ def test_volumes_are_summed_per_size_of_the_case():
     rows = {r.size: r for r in volume_ratios([case(100, 0.75), case(300, 0.75), case(1500, 0.25), case(0, 0)])}
     assert rows["< 1 mL"].cases == 2
     assert rows["< 1 mL"].soft_to_hard == pytest.approx(0.75)
-    assert rows["< 1 mL"].soft_ml == pytest.approx(0.3)
+    assert rows["< 1 mL"].soft == pytest.approx(0.3)
     assert rows["1-5 mL"].soft_to_reference == pytest.approx(0.25)
     assert np.isnan(rows["1-5 mL"].soft_to_hard)  # nothing above one half
     assert rows["none"].cases == 1

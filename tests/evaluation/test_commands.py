@@ -36,7 +36,7 @@ def test_evaluate_writes_tables_and_report(folders):
     evaluation = read_evaluation(folders / "out")
     assert evaluation.summary.protocol == "thesis"
     assert evaluation.summary.settings["nsd_mm"] == 2
-    assert evaluation.summary.bins_ml == (0.5,)
+    assert evaluation.summary.edges == (0.5,)
     assert (folders / "out" / "report.html").stat().st_size > 0
     # Once more into the same folder, with rules of one's own.
     assert evaluate(folders, "--detection", "iou:0.2", "--min-mm3", 5) == 0

@@ -7,10 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+from skimage import io
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation import Protocol, evaluate_folder
 from nnunetv2_sizepenalty.evaluation.metrics import CASE_COLUMNS, LESION_COLUMNS
+from nnunetv2_sizepenalty.evaluation.nan_json import read_record, to_json
+from nnunetv2_sizepenalty.evaluation.summary import Summary
 
 SPACING = (0.8, 1.1, 3.0)  # x, y, z
 
@@ -218,3 +221,60 @@ def test_worker_processes_give_the_same(folders):
     one, two = evaluate(folders), evaluate(folders, processes=2)
     pd.testing.assert_frame_equal(one.cases, two.cases)
     pd.testing.assert_frame_equal(one.lesions, two.lesions)
+
+
+def test_sheared_voxels_have_the_determinants_volume(folders):
+    upright = evaluate(folders)
+    for path in folders.glob("*/*.nii.gz"):
+        image = sitk.ReadImage(path)
+        write(path.parent / path.name.replace(".nii.gz", ".mha"), sitk.GetArrayFromImage(image),
+              direction=[[1, 0.6, 0], [0, 0.8, 0], [0, 0, 1]])  # fmt: skip
+        path.unlink()
+    leaning = evaluate(folders, protocol=Protocol(min_mm3=float(0.8 * 1.5 * np.prod(SPACING))))
+    assert leaning.cases["reference_ml"].to_numpy() == pytest.approx(0.8 * upright.cases["reference_ml"].to_numpy())
+    assert leaning.lesions["volume_ml"].to_numpy() == pytest.approx(
+        leaning.lesions["voxels"] * 0.8 * np.prod(SPACING) / 1e3
+    )
+    false_positives = leaning.lesions[leaning.lesions["kind"] == "false_positive"]
+    assert len(false_positives) == 0 or false_positives["voxels"].min() == 2
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Two PNG masks: lesions of 4, 60 and 1,200 pixels, the smallest missed; a false positive of 9."""
+    reference = np.zeros((60, 80), np.uint8)
+    reference[2:4, 2:4] = reference[10:16, 10:20] = reference[20:50, 30:70] = 1
+    prediction = reference.copy()
+    prediction[2:4, 2:4] = 0
+    prediction[55:58, 5:8] = 1
+    for folder, masks in (("ref", (reference, 0 * reference)), ("pred", (prediction, 0 * reference))):
+        (tmp_path / folder).mkdir()
+        for case, mask in zip("ab", masks, strict=True):
+            io.imsave(tmp_path / folder / f"{case}.png", mask, check_contrast=False)
+    return tmp_path
+
+
+def test_sizes_of_photographs_are_pixels(photographs):
+    evaluation = evaluate(photographs)
+    assert not [name for table in (evaluation.cases, evaluation.lesions) for name in table if name.endswith("_ml")]
+    first = evaluation.cases.iloc[0]
+    assert (first["reference_px"], first["prediction_px"], first["false_positive_px"]) == (1264, 1269, 9)
+    assert (first["volume_error_px"], first["absolute_volume_error_px"]) == (5, 5)
+    assert sorted(evaluation.lesions["volume_px"]) == [4, 9, 60, 1200]
+    written = json.loads(to_json(evaluation.summary))
+    assert (written["bins_px"], "bins_ml" in written) == ([10, 100, 1000], False)
+    assert json.loads(to_json(read_record(Summary, written))) == written
+    tables = written["labels"]["foreground"]["tables"]
+    names = ["all", "< 10 px", "10-100 px", "< 100 px", "100-1000 px", "< 1000 px", ">= 1000 px"]
+    assert [stratum["name"] for stratum in tables["lesion_strata"]] == names
+    assert [stratum["lesions"] for stratum in tables["lesion_strata"]] == [3, 1, 1, 2, 0, 2, 1]
+    assert tables["lesion_strata"][1]["false_positive_px"] == 9
+    assert tables["case_strata"][0]["pooled"]["false_positive_px_per_case"]["value"] == 4.5
+    assert tables["case_strata"][0]["metrics"]["reference_px"]["mean"] == 632
+
+
+def test_strata_of_photographs_have_edges_of_their_own(photographs):
+    evaluation = evaluate(photographs, bins_px=[50], bins_ml=[7])
+    strata = evaluation.summary.labels["foreground"].tables.case_strata
+    assert [stratum.name for stratum in strata] == ["all", "none", "< 50 px", ">= 50 px"]
+    assert [stratum.cases for stratum in strata] == [2, 1, 0, 1]

@@ -8,7 +8,9 @@ from scipy.ndimage import binary_dilation, gaussian_filter, generate_binary_stru
 from share_restatement import msseg_by_loops, picai_by_loops, share_by_loops
 
 from nnunetv2_sizepenalty.evaluation.challenge_detection import detect_by_msseg, detect_by_picai
-from nnunetv2_sizepenalty.evaluation.share import ShareCounter, detect_by_share, oversized_components
+from nnunetv2_sizepenalty.evaluation.matching import find_overlaps
+from nnunetv2_sizepenalty.evaluation.share import ShareCounter, detect_by_share
+from nnunetv2_sizepenalty.evaluation.share_check import Oversized, find_oversized
 from nnunetv2_sizepenalty.evaluation.share_sweep import count_at_thresholds, interpolated_average_precision
 from nnunetv2_sizepenalty.nnunet_io.thresholds import dense_thresholds
 

@@ -118,7 +118,7 @@ def test_lesions_and_false_positives_fall_into_bins_by_their_own_volume():
         "fp": 2,  # the false positive and the unmatched prediction
         "fn": 1,
     }
-    assert small.false_positive_ml == pytest.approx(0.3)
+    assert small.false_positive_size == pytest.approx(0.3)
     values = {name: estimate.value for name, estimate in small.estimates.items()}
     assert values == pytest.approx(
         {

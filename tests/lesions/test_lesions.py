@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nnunetv2_sizepenalty.lesions import (
+    PX,
     SizeBins,
     component_voxels,
     label_components,
@@ -50,7 +51,7 @@ def test_bins_are_closed_below():
     bins = SizeBins((1, 5))
     assert bins.names == ("< 1 mL", "1-5 mL", ">= 5 mL")
     assert bins.index(np.array([0.999, 1, 4.999, 5])).tolist() == [0, 1, 1, 2]
-    assert SizeBins((10, 100), unit="px").names == ("< 10 px", "10-100 px", ">= 100 px")
+    assert SizeBins((10, 100), PX).names == ("< 10 px", "10-100 px", ">= 100 px")
 
 
 @pytest.mark.parametrize("edges", [(), (5, 1), (0, 1), (1, 1)])

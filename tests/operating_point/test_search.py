@@ -201,7 +201,7 @@ def test_a_2d_image_is_measured_in_areas(write_model, tmp_path):
     model = type(model)(model.path, model.references)
     lesion = choose_operating_point(model, tmp_path / "out", grid=Grid((0.5,), (4, 40), "mm3")).classes["lesion"]
     assert (lesion.ensemble.min_size, lesion.ensemble.score) == (4, 1)
-    assert lesion.calibration.volume_ratios[1].reference_ml == pytest.approx(0.016)
+    assert lesion.calibration.volume_ratios[2].reference == 16
 
 
 def test_the_terminal_shows_the_choice_its_worth_and_the_edge(two_folds, tmp_path, capsys):

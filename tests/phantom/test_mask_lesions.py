@@ -114,3 +114,10 @@ def test_only_small_lesions_are_added_and_the_largest_comes_first(folder):
     source = MaskLesions(folder, "c_lesion.nii.gz", "a_lesion.nii.gz", MaskPlacement())
     planned = source.plan(np.random.default_rng(0), None)
     assert [p.volume_ml for p in planned] == pytest.approx([23**3 / 1000, 0.1, 0.027])
+
+
+def test_sheared_masks_have_the_determinants_volume():
+    affine = np.eye(4)
+    affine[0, 1] = 0.75  # the second axis leans, which lengthens it
+    (lesion,) = components_of(as_mask(np.ones((5, 5, 8), bool), affine))
+    assert lesion.volume_ml == pytest.approx(0.2)

@@ -79,7 +79,7 @@ def froc() -> Froc:
         volume_ratios=(VolumeRatio("none", 0, 0.0, 0.0, 0.0, math.nan, math.nan),),
     )
     empty = pd.DataFrame()
-    return Froc(curves(), empty, empty, make_froc_summary(bins_ml=(1.0,), labels={"a": of_label}))
+    return Froc(curves(), empty, empty, make_froc_summary(edges=(1.0,), labels={"a": of_label}))
 
 
 def test_froc_specs_compile():

@@ -2,20 +2,23 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+from skimage import io
 
 from nnunetv2_sizepenalty.cli.main import main
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.folds import Fold
 from nnunetv2_sizepenalty.splitting.splits import (
-    Fold,
     check_folds,
     default_groups,
     groups_by_pattern,
@@ -316,7 +319,8 @@ def test_columns_reach_the_split_and_the_table_is_printed(dataset, tmp_path, cap
 
 
 def test_labels_are_measured_with_the_ignore_label_left_out(dataset):
-    from nnunetv2_sizepenalty.splitting.split_files import find_dataset, lesion_volumes
+    from nnunetv2_sizepenalty.nnunet_io.dataset import find_dataset
+    from nnunetv2_sizepenalty.splitting.case_volumes import case_sizes
 
     raw = dataset([10] * 2)
     settings = json.loads((raw / "dataset.json").read_text())
@@ -326,8 +330,40 @@ def test_labels_are_measured_with_the_ignore_label_left_out(dataset):
     image = sitk.GetImageFromArray(labels)
     image.SetSpacing((2, 2, 5))
     sitk.WriteImage(image, str(raw / "labelsTr/case_001.nii.gz"))
-    volumes = lesion_volumes(find_dataset("Dataset005_Tiny"), ["case_000", "case_001"])
+    volumes = case_sizes(find_dataset("Dataset005_Tiny"), ["case_000", "case_001"])[0]
     assert volumes == {"case_000": pytest.approx(0.010), "case_001": pytest.approx(32 * 0.020)}
+
+
+def test_sheared_voxels_have_the_determinants_volume(dataset):
+    from nnunetv2_sizepenalty.nnunet_io.dataset import find_dataset
+    from nnunetv2_sizepenalty.splitting.case_volumes import case_sizes
+
+    raw = dataset([10])
+    settings = json.loads((raw / "dataset.json").read_text()) | {"overwrite_image_reader_writer": "NibabelIO"}
+    (raw / "dataset.json").write_text(json.dumps(settings))
+    affine = np.diag([1.0, 2.0, 3.0, 1.0])
+    affine[0, 1] = 1.5  # the second axis leans, which lengthens it to 2.5 mm
+    labels = nibabel.load(raw / "labelsTr/case_000.nii.gz").get_fdata().astype(np.uint8)
+    nibabel.save(nibabel.Nifti1Image(labels, affine), raw / "labelsTr/case_000.nii.gz")
+    assert case_sizes(find_dataset("Dataset005_Tiny"), ["case_000"])[0] == {"case_000": pytest.approx(0.06)}
+
+
+def test_photographs_are_measured_in_pixels(dataset, capsys):
+    raw = dataset([0, 9, 12, 12, 15] * 2)
+    for path in sorted(raw.glob("*/*.nii.gz")):
+        if path.parent.name == "labelsTr":
+            labels = sitk.GetArrayFromImage(sitk.ReadImage(path)).reshape(8, 8)
+            io.imsave(path.with_name(path.name.replace(".nii.gz", ".png")), labels, check_contrast=False)
+            path.unlink()
+        else:
+            path.rename(path.with_name(path.name.replace(".nii.gz", ".png")))
+    settings = json.loads((raw / "dataset.json").read_text()) | {"file_ending": ".png"}
+    (raw / "dataset.json").write_text(json.dumps(settings))
+    assert split("--folds", 2) == 0
+    output = capsys.readouterr().out
+    assert "median lesion" in output
+    assert "area, px" in " ".join(output.split())
+    assert re.search(r" 12 ", output)
 
 
 @pytest.mark.integration

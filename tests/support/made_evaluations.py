@@ -46,7 +46,7 @@ def make_summary(**fields: Any) -> Summary:
         "protocol": "default",
         "description": "default",
         "settings": {"min_voxels": 0, "connectivity": None},
-        "bins_ml": (1.0, 5.0),
+        "edges": (1.0, 5.0),
         "cases": 0,
         "missing": (),
         "without_reference": (),
@@ -65,7 +65,7 @@ def empty_label(*values: int) -> LabelSummary:
 def make_froc_summary(**fields: Any) -> FrocSummary:
     """The summary of probabilities without a label; `fields` are others than the default's."""
     names = ("version", "reference_folder", "probabilities_folder", "protocol", "description")
-    return FrocSummary(**dict.fromkeys(names, "default") | {"bins_ml": (1.0, 5.0), "cases": 0, "labels": {}} | fields)
+    return FrocSummary(**dict.fromkeys(names, "default") | {"edges": (1.0, 5.0), "cases": 0, "labels": {}} | fields)
 
 
 def make_model(name: str, *runs: Evaluation) -> Model:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from nnunetv2_sizepenalty.lesions import PX, Spacing
 from nnunetv2_sizepenalty.losses import Record, build_loss, logit_gradient_norms
 from nnunetv2_sizepenalty.trainers.measures import Measures, gradient_ratio
 
@@ -104,3 +105,11 @@ def test_gradient_ratio_is_of_the_weighted_terms():
 def test_a_step_is_a_small_vector():
     step = MEASURES.of_step(record({"D": 0.9, "S": 2.0}, [5], [3], [True]), 1.0, 0.5, 0.25)
     assert (step.dtype, step.shape) == (np.float32, (10,))
+
+
+def test_photographs_are_sorted_by_pixels():
+    measures = Measures(("D",), Spacing((1, 1, 1), unit=PX))
+    validation = [measures.of_validation_step(record({"D": 0.5}, [4, 60, 200, 0], [8, 30, 100, 2000]))]
+    values = measures.of_epoch([], validation)
+    errors = {name: values[key] for name, key in measures.volume_errors.items()}
+    assert errors == pytest.approx({"< 10 px": 0.5, "10-100 px": 1, "100-1000 px": 1, ">= 1000 px": 1}, rel=1e-4)

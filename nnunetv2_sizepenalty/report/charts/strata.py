@@ -4,18 +4,20 @@ import altair as alt
 import pandas as pd
 
 from nnunetv2_sizepenalty.evaluation.metrics import Metric
+from nnunetv2_sizepenalty.lesions import ML, SizeUnit
 from nnunetv2_sizepenalty.pages.axes import PLAIN, ring, round_ticks, selected_param, targets
 from nnunetv2_sizepenalty.pages.theme import colour
-from nnunetv2_sizepenalty.report.charts.volumes import CASE_TOOLTIP
+from nnunetv2_sizepenalty.report.charts.volumes import case_tooltip
 
 
-def box_chart(cases: pd.DataFrame, metric: Metric, strata: list[str]) -> alt.LayerChart | None:
+def box_chart(cases: pd.DataFrame, metric: Metric, strata: list[str], unit: SizeUnit = ML) -> alt.LayerChart | None:
     """Box (quartiles, whiskers to the extremes) and dots of one metric for each size of case; None without a value.
 
     Args:
         cases: `report.rows.case_rows`, column `stratum` among others.
         metric: a column of it.
         strata: names in order, top to bottom; those without a value stay as empty rows.
+        unit: of the sizes.
     """
     values = cases[metric.name].dropna()
     if values.empty:
@@ -39,6 +41,7 @@ def box_chart(cases: pd.DataFrame, metric: Metric, strata: list[str]) -> alt.Lay
         rule={"color": colour("ink")},
         ticks=False,
     ).encode(x=x, y=y)
-    tooltip = [*CASE_TOOLTIP[:1], alt.Tooltip(f"{metric.name}:Q", title=title, format=".3~g"), *CASE_TOOLTIP[1:3]]
+    case, *sizes = case_tooltip(unit)[:3]
+    tooltip = [case, alt.Tooltip(f"{metric.name}:Q", title=title, format=".3~g"), *sizes]
     marks = [ring(base, x, y).encode(yOffset=offset), targets(base, x, y, tooltip).encode(yOffset=offset)]
     return alt.layer(box, dots, *marks).add_params(selected_param()).properties(height=34 * len(strata), title=title)

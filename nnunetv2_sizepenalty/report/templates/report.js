@@ -6,12 +6,13 @@ const beside = aside && aside.parentElement;
 const narrow = matchMedia("(max-width: 1080px)");
 let current = 0;
 const tables = [];
+const volume = `volume_${DATA.unit.key}`;
 
 const lesionsOf = (name, label) => {
   const order = { missed: 0, "false positive": 1, found: 2, unmatched: 3 };
   return DATA.labels[label].datasets.lesions
     .filter((row) => row.case === name)
-    .sort((a, b) => order[a.fate] - order[b.fate] || b.volume_ml - a.volume_ml);
+    .sort((a, b) => order[a.fate] - order[b.fate] || b[volume] - a[volume]);
 };
 const caseOf = (name, label) => DATA.labels[label].datasets.cases.find((row) => row.case === name);
 
@@ -47,7 +48,7 @@ function fillTables(panel, label) {
     tables.push(new RowTable(holder, {
       ...common, columns: isCases ? DATA.case_columns : DATA.lesion_columns, rows: isCases ? cases : lesions,
       choices: isCases ? CASE_CHOICES : LESION_CHOICES,
-      sort: isCases ? { key: "dice", down: false } : { key: "volume_ml", down: true },
+      sort: isCases ? { key: "dice", down: false } : { key: volume, down: true },
     }));
   }
 }

@@ -178,12 +178,14 @@ class Viewer {
 
   describe(lesions) {
     const text = (value) => RowTable.text(value, {});
+    const { key, name } = DATA.unit;
+    const size = (row, of) => `${text(row[`${of}_${key}`])} ${name}`;
     const row = this.caseOf(this.scan.case, this.label);
     const about = this.find("about");
     about.replaceChildren();
     const put = (title, value) => about.append(title, Object.assign(document.createElement("b"), { textContent: value }));
-    put("Reference ", `${text(row.reference_ml)} mL`);
-    put(" · prediction ", `${text(row.prediction_ml)} mL`);
+    put("Reference ", size(row, "reference"));
+    put(" · prediction ", size(row, "prediction"));
     put(" · Dice ", text(row.dice));
     put(" · missed ", `${row.missed} of ${row.n_reference}`);
     put(" · false positives ", text(row.false_positives));
@@ -193,7 +195,7 @@ class Viewer {
       const button = Object.assign(document.createElement("button"), { type: "button", title: lesion.fate });
       button.dataset.key = lesion.key;
       const sign = Object.assign(document.createElement("span"), { className: `fate-${role}`, textContent: mark });
-      button.append(sign, ` ${text(lesion.volume_ml)} mL`);
+      button.append(sign, ` ${size(lesion, "volume")}`);
       button.classList.toggle("selected", lesion.key === this.key);
       button.addEventListener("click", () => this.onPick(lesion));
       const item = document.createElement("li");
