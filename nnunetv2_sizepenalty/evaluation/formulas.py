@@ -95,8 +95,8 @@ def interpolated_area(recall: np.ndarray, precision: np.ndarray) -> float:
     Args:
         recall, precision: of each threshold, in any order, shape (thresholds,); an undefined precision is 0.
 
-    >>> interpolated_area(np.array([0.5, 0.25, 1.0]), np.array([0.8, 0.2, 0.4]))
-    0.6
+    >>> interpolated_area(np.array([0.5, 0.25, 1.0]), np.array([0.5, 0.25, 0.25]))
+    0.375
     """
     order = np.argsort(recall, kind="stable")
     best = np.maximum.accumulate(np.nan_to_num(precision)[order][::-1])[::-1]

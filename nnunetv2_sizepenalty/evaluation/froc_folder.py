@@ -66,7 +66,8 @@ def evaluate_probabilities(
         detection: when a lesion is detected; the protocol's own rule is for one operating point, not for a sweep.
 
     Raises:
-        UserError: probabilities are missing or unusable (all of them are listed), or belong to other labels.
+        UserError: probabilities are missing or unusable (all of them are listed), or belong to other labels; or no
+            reference holds a lesion.
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
     detection = Rule.parse(detection) if isinstance(detection, str) else detection
@@ -84,8 +85,13 @@ def evaluate_probabilities(
     labels = read_labels(content) if content is not None else _labels_without_names(pairs[0].prediction)
     setup = FrocSetup(reader, labels, FrocRules(protocol, bins))
     outcomes = map_cases(partial(score_probabilities, setup), pairs, processes=processes, description="scoring")
-    if problems := [outcome for outcome in outcomes if isinstance(outcome, str)]:
+    problems = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    if len(problems) == 1:
+        raise UserError(f"{problems[0]}; nothing was written")
+    if problems:
         raise UserError(listed(f"{len(problems)} of {len(pairs)} cases can't be scored, nothing was written", problems))
+    if not sum(curve.lesions.sum() for curves in outcomes for curve in curves):
+        raise UserError(f"{reference_folder}: no reference holds a lesion, nothing was written; check -ref and -djfile")
     cases = [pair.case for pair in pairs]
     per_label = {label.name: [curves[i] for curves in outcomes] for i, label in enumerate(labels.foreground)}
     curves = {name: _curves(name, of_label, setup.rules) for name, of_label in per_label.items()}
@@ -123,8 +129,16 @@ def score_probabilities(setup: FrocSetup, pair: Pair) -> list[CaseCurve] | str:
         channels = setup.labels.n_channels
         shape = (channels, *(1,) * (3 - reference.ndim), *reference.shape)
         probabilities = read_probabilities(pair.prediction, shape).reshape(channels, *reference.shape)
+        # An .npz tells no grid, the mask that nnU-Net writes beside it does.
+        mask = pair.prediction.with_name(pair.case + pair.reference.name.removeprefix(pair.case))
+        if mask.exists() and (difference := setup.reader.read(mask)[1].difference(grid)):
+            return f"{mask}: {difference}, so that {pair.prediction.name} belongs to another image; predict anew"
     except UserError as error:
         return str(error)
+    if reason := setup.rules.protocol.unsuitable(reference.ndim):
+        return f"{pair.reference}: {reason}"
+    if unknown := setup.labels.unknown(reference):
+        return f"{pair.reference}: holds labels {unknown} that dataset.json does not name"
     valid = None if setup.labels.ignore is None else reference != setup.labels.ignore
     return [
         score_curve(probabilities[label.channel], label.mask(reference), grid.spacing_mm, setup.rules, valid)

@@ -118,6 +118,17 @@ class Protocol:
         return ", ".join(parts)
 
 
+def split_detection(description: str) -> tuple[str, str]:
+    """Splits a `Protocol.description` into its other rules and what a lesion is detected by ("" where it isn't told).
+
+    >>> split_detection(Protocol("mine").description)[1]
+    'any overlap'
+    """
+    parts = description.split(", ")
+    detection = next((part for part in parts if part.startswith("detected: ")), "")
+    return ", ".join(part for part in parts if part != detection), detection.removeprefix("detected: ")
+
+
 PROTOCOLS: dict[str, Protocol] = {
     p.name: p
     for p in (

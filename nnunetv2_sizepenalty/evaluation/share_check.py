@@ -66,3 +66,17 @@ def find_oversized(overlaps: Overlaps, factor: float = OVERSIZED) -> tuple[Overs
     times = prediction / np.where(touched, volume, max(reference.sum(), 1))
     large = np.flatnonzero((times > factor) & (reference.sum() > 0))
     return tuple(Oversized(int(c) + 1, int(touched[c]), float(times[c])) for c in large)
+
+
+def oversized_warning(share: ShareSummary, named: int = 3) -> str | None:
+    """Names the first oversized components in one line, with the lesions found under both rules; None without any."""
+    where = [f"{case} component {c.lesion} ({c.times:.3g} x)" for case, of in share.oversized.items() for c in of]
+    if not where:
+        return None
+    more = f" and {len(where) - named} more" if len(where) > named else ""
+    return (
+        f"{len(where)} predicted components cover more than {OVERSIZED:g} times the lesions that they touch: "
+        f"{', '.join(where[:named])}{more}. The protocol counts {share.detected} of {share.lesions} lesions as found, "
+        f"the share rule {share.detected_by_share} (false positives {share.false_positives} and "
+        f"{share.false_positives_by_share})"
+    )
