@@ -1,6 +1,7 @@
 """The rules of detection, applied to a prediction or to a sweep of thresholds."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from nnunetv2_sizepenalty.evaluation.challenge_detection import detect_by_msseg, detect_by_picai
 from nnunetv2_sizepenalty.evaluation.instances import Instances
@@ -23,7 +24,10 @@ class Detector:
 
     def __init__(self, reference: Instances, rule: Rule, spacing_mm: Sequence[float]):
         self._reference, self._rule, self._spacing_mm = reference, rule, spacing_mm
-        self._shares = ShareCounter(reference.labels, spacing_mm) if rule.metric == "share" else None
+
+    @cached_property
+    def _shares(self) -> ShareCounter:
+        return ShareCounter(self._reference.labels, self._spacing_mm)
 
     def detect(self, prediction: Instances, overlaps: Overlaps, touching: Overlaps, match: Match) -> Detection:
         """Applies the rule to one prediction.
@@ -32,7 +36,10 @@ class Detector:
             prediction: the components, on the reference's grid.
             overlaps, touching, match: of both, as in `pairing.Pairing`.
         """
-        if self._shares is not None:
+        if self._rule.metric == "share":
+            # Mostly enough of each whole component is lesion; its part around the lesion can only have more.
+            if (overlaps.voxels / overlaps.prediction_voxels[overlaps.prediction - 1] >= self._rule.threshold).all():
+                return detect(overlaps, Rule(), match)
             return self._shares.count(prediction.labels, len(prediction)).detect(self._rule.threshold)
         if self._rule.metric in CHALLENGES:
             rule = CHALLENGES[self._rule.metric]

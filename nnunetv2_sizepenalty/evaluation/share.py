@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnunetv2_sizepenalty.evaluation.matching import Detection, Overlaps, find_overlaps
+from nnunetv2_sizepenalty.evaluation.protocols import SHARE
 from nnunetv2_sizepenalty.lesions import component_voxels
 from nnunetv2_sizepenalty.lesions.nearest import NearestLesion
 
-DEFAULT_SHARE = 0.1
+DEFAULT_SHARE = SHARE.threshold
 
 
 @dataclass(frozen=True)
