@@ -12,9 +12,9 @@ from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from tqdm import tqdm
 
 from nnunetv2_sizepenalty.lesions import SizeBins, component_voxels, label_components, voxels_to_ml
+from nnunetv2_sizepenalty.sampling.choose_tau import volumes_in_patches, volumes_of_lesions
 from nnunetv2_sizepenalty.sampling.lesion_locations import locate_lesions
 from nnunetv2_sizepenalty.sampling.patch_volumes import PatchKind
-from nnunetv2_sizepenalty.sampling.tau import lesion_volumes, patch_volumes
 from nnunetv2_sizepenalty.sampling.tau_figure import draw
 from nnunetv2_sizepenalty.sampling.tau_report import TauReport
 
@@ -83,8 +83,8 @@ def main() -> None:
         trainer="nnUNetTrainerDTS",
         n_cases=len(coarse),
         spacing_mm=(2.0, 2.0, 2.0),
-        patches=patch_volumes(Masks(coarse), PATCHES, LABELS, batch_size=18),
-        lesions=lesion_volumes(locate_lesions(mask, [[1]]) for mask in coarse.values()),
+        patches=volumes_in_patches(Masks(coarse), PATCHES, LABELS, batch_size=18),
+        lesions=volumes_of_lesions(locate_lesions(mask, [[1]]) for mask in coarse.values()),
         per_lesion=False,
         tau=600.0,
     )

@@ -53,13 +53,14 @@ def measure(recipe: str, batches: int, folder: str) -> dict[str, float]:
     """Medians in ms."""
     import torch
 
+    from nnunetv2_sizepenalty.losses import TargetLayout
     from nnunetv2_sizepenalty.trainers.cells import AppendCells
 
     trainers = {
         kind: make_trainer(f"nnUNetTrainerDTS{recipe}{modifier}_seed0", folder)
         for kind, modifier in (("S", ""), ("per lesion", "_perlesion"))
     }
-    append = AppendCells(1, False, trainers["S"][0].configuration_manager.spacing)
+    append = AppendCells(TargetLayout(2, False, with_cells=True), trainers["S"][0].configuration_manager.spacing)
     values: dict[str, list[float]] = {}
     several, patches = 0, 0
 

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from nnunetv2_sizepenalty.nnunet_io.folders import VARIABLES
 from nnunetv2_sizepenalty.registration import PLUGIN_FOLDER, VARIABLE, export_line, is_registered
 
 PACKAGES = (
@@ -28,7 +29,7 @@ PACKAGES = (
 
 
 @dataclass(frozen=True)
-class Finding:
+class DiagnosisLine:
     """One line of the diagnosis; `remedy` is set when it would keep a training from starting."""
 
     subject: str
@@ -36,43 +37,45 @@ class Finding:
     remedy: str | None = None
 
 
-def _versions() -> list[Finding]:
+def _versions() -> list[DiagnosisLine]:
     findings = []
     for package in PACKAGES:
         try:
-            findings.append(Finding(package, version(package)))
+            findings.append(DiagnosisLine(package, version(package)))
         except PackageNotFoundError:
-            findings.append(Finding(package, "not installed", f"pip install {package}"))
+            findings.append(DiagnosisLine(package, "not installed", f"pip install {package}"))
     return findings
 
 
-def _devices() -> list[Finding]:
-    findings = [Finding("CPU", f"{os.cpu_count()} cores, {torch.get_num_threads()} torch threads")]
+def _devices() -> list[DiagnosisLine]:
+    findings = [DiagnosisLine("CPU", f"{os.cpu_count()} cores, {torch.get_num_threads()} torch threads")]
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             properties = torch.cuda.get_device_properties(index)
-            findings.append(Finding(f"GPU {index}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"))
+            findings.append(
+                DiagnosisLine(f"GPU {index}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB")
+            )
     else:
-        findings.append(Finding("GPU", "none that torch can use: train with -device cpu"))
+        findings.append(DiagnosisLine("GPU", "none that torch can use: train with -device cpu"))
     return findings
 
 
-def _folders() -> list[Finding]:
+def _folders() -> list[DiagnosisLine]:
     findings = []
-    for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+    for variable in VARIABLES:
         folder = os.environ.get(variable)
         if not folder:
-            findings.append(Finding(variable, "not set", f"export {variable}=/a/folder"))
+            findings.append(DiagnosisLine(variable, "not set", f"export {variable}=/a/folder"))
         elif not Path(folder).is_dir():
-            findings.append(Finding(variable, f"{folder} does not exist yet"))
+            findings.append(DiagnosisLine(variable, f"{folder} does not exist yet"))
         elif not os.access(folder, os.W_OK):
-            findings.append(Finding(variable, f"{folder} can't be written to", f"chmod u+w {folder}"))
+            findings.append(DiagnosisLine(variable, f"{folder} can't be written to", f"chmod u+w {folder}"))
         else:
-            findings.append(Finding(variable, folder))
+            findings.append(DiagnosisLine(variable, folder))
     return findings
 
 
-def _trainers() -> list[Finding]:
+def _trainers() -> list[DiagnosisLine]:
     """Every combination with both recipes, and every modifier once, through nnU-Net's own look-up."""
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
@@ -88,17 +91,17 @@ def _trainers() -> list[Finding]:
             with contextlib.redirect_stdout(io.StringIO()):
                 found = recursive_find_trainer_class_by_name(name)
         except Exception as error:  # whatever nnU-Net or a module beside ours raises is the finding
-            return [Finding(name, f"{type(error).__name__}: {error}", export_line())]
+            return [DiagnosisLine(name, f"{type(error).__name__}: {error}", export_line())]
         if not found.__module__.startswith("nnunetv2_sizepenalty"):
             missing.append(f"{name} is {found.__module__}'s")
     if missing:
-        return [Finding("trainers", "; ".join(missing), "rename the other trainers of that name")]
-    return [Finding("trainers", f"{len(dict.fromkeys(names))} names, all found by nnU-Net's look-up")]
+        return [DiagnosisLine("trainers", "; ".join(missing), "rename the other trainers of that name")]
+    return [DiagnosisLine("trainers", f"{len(dict.fromkeys(names))} names, all found by nnU-Net's look-up")]
 
 
-def diagnose() -> dict[str, list[Finding]]:
+def diagnose() -> dict[str, list[DiagnosisLine]]:
     """Findings by section."""
-    registered = Finding(
+    registered = DiagnosisLine(
         VARIABLE,
         os.environ.get(VARIABLE, "not set"),
         None if is_registered() else export_line(),
@@ -107,11 +110,11 @@ def diagnose() -> dict[str, list[Finding]]:
         "versions": _versions(),
         "devices": _devices(),
         "folders": _folders(),
-        "registration": [Finding("plugin folder", str(PLUGIN_FOLDER)), registered, *_trainers()],
+        "registration": [DiagnosisLine("plugin folder", str(PLUGIN_FOLDER)), registered, *_trainers()],
     }
 
 
-def print_findings(sections: dict[str, list[Finding]]) -> int:
+def print_findings(sections: dict[str, list[DiagnosisLine]]) -> int:
     """Prints a table a section; returns 1 when a finding needs a remedy, else 0."""
     console = Console()
     for title, findings in sections.items():

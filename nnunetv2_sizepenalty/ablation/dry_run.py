@@ -2,7 +2,8 @@
 
 from shlex import join
 
-from nnunetv2_sizepenalty.ablation.commands import OURS, scoring_stages, threshold_stages, train_command
+from nnunetv2_sizepenalty.ablation.calls import NnunetCommand
+from nnunetv2_sizepenalty.ablation.commands import scoring_stages, threshold_stages, train_command
 from nnunetv2_sizepenalty.ablation.runs import Run, peers_of
 from nnunetv2_sizepenalty.ablation.slurm import SlurmOptions, batch_script
 from nnunetv2_sizepenalty.ablation.state import DONE, Ablation, is_done, next_step, read_state
@@ -23,15 +24,17 @@ def print_commands(ablation: Ablation, *, gpus: int, slurm: SlurmOptions | None)
 
 
 def left_of(ablation: Ablation, run: Run, gpus: int = 1) -> list[tuple[str, ...]]:
-    """The commands that a run still needs, if all goes well."""
+    """Lists the commands that a run still needs, if all goes well."""
+    # nnU-Net's own commands read it, a repeat may have one of its own
+    environment = ("env", f"nnUNet_results={run.nnunet_results}")
     step = next_step(ablation, run)
     commands = []
     if step is not None and step.name in ("training", "validation"):
-        commands.append(train_command(run, ablation.matrix, gpus, option=step.option))
+        commands.append(environment + train_command(run, ablation.matrix, gpus, option=step.option))
     raw = ablation.raw / run.dataset
     chosen_on = peers_of(run, ablation.runs) if run.part.cross_fitted else (run,)
     stages = scoring_stages(run, ablation.matrix, raw) + threshold_stages(run, ablation.matrix, raw, chosen_on)
-    commands += [stage.command for stage in stages if not is_done(run, stage)]
-    # nnU-Net's own commands read it, a repeat may have one of its own
-    results = ("env", f"nnUNet_results={run.nnunet_results}")
-    return [command if command[0] == OURS else (*results, *command) for command in commands]
+    for stage in stages:
+        if not is_done(run, stage):
+            commands.append((environment if isinstance(stage.work, NnunetCommand) else ()) + stage.command)
+    return commands

@@ -33,14 +33,14 @@ class Executor(Protocol):
         """Runs whose job is queued or running."""
 
     def outcome(self, key: str) -> str | None:
-        """What an ended job answered, or its error in a line; None where it was killed."""
+        """What an ended job returned, or its error in a line; None where it was killed."""
 
     def stop(self) -> str:
         """Ends the jobs, or lets them go on; says which."""
 
 
-def answer(job: submitit.Job, patience_s: float = 0.0) -> str | None:
-    """What the job returned, or the last line of its traceback; None where it left nothing.
+def read_outcome(job: submitit.Job, patience_s: float = 0.0) -> str | None:
+    """Returns what the job returned, or the last line of its traceback; None where it left nothing.
 
     Args:
         patience_s: a network file system may show it some seconds late.
@@ -107,7 +107,7 @@ class Local:
             slot = self._free.pop(0)
             executor = submitit.LocalExecutor(self._folder)
             executor.update_parameters(timeout_min=_YEAR_MIN, gpus_per_node=len(slot), visible_gpus=slot)
-            with _deaf_to_ctrl_c():
+            with _ctrl_c_ignored():
                 self._jobs[key] = executor.submit(RunJob(ablation, key, gpus=self._gpus)), slot
 
     def active(self) -> set[str]:
@@ -118,7 +118,7 @@ class Local:
         return set(self._jobs)
 
     def outcome(self, key: str) -> str | None:
-        return answer(self._ended[key])
+        return read_outcome(self._ended[key])
 
     def stop(self) -> str:
         # again and again: submitit's own handler lets the signal pass until ours is in place
@@ -132,8 +132,8 @@ class Local:
 
 
 @contextlib.contextmanager
-def _deaf_to_ctrl_c():
-    """What is started meanwhile doesn't get Ctrl-C from the terminal: its parent tells it how to end."""
+def _ctrl_c_ignored():
+    """Lets what is started meanwhile not get Ctrl-C from the terminal: its parent tells it how to end."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -149,7 +149,7 @@ def share_cores(slots: Sequence[tuple[int, ...]]) -> None:
 
 
 def local_slots(device: str, gpus: int, jobs: int | None) -> list[tuple[int, ...]]:
-    """How many runs this machine takes at a time, and the GPUs of each.
+    """Finds how many runs this machine takes at a time, and the GPUs of each.
 
     Raises:
         UserError: there are too few GPUs, or `jobs` is named where GPUs decide.

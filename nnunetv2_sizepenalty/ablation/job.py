@@ -11,10 +11,10 @@ from typing import TextIO
 
 from submitit.helpers import DelayedSubmission
 
-from nnunetv2_sizepenalty.ablation import trained
-from nnunetv2_sizepenalty.ablation.commands import OURS, Stage, train_command
+from nnunetv2_sizepenalty.ablation.calls import NnunetCommand
+from nnunetv2_sizepenalty.ablation.commands import Stage, train_command
 from nnunetv2_sizepenalty.ablation.lock import held, owner
-from nnunetv2_sizepenalty.ablation.process import CommandFailed, ended, open_log, run_ours, say, start, stop
+from nnunetv2_sizepenalty.ablation.process import CommandFailed, call, ended, open_log, start, stop, write_line
 from nnunetv2_sizepenalty.ablation.runs import Run
 from nnunetv2_sizepenalty.ablation.state import (
     DONE,
@@ -30,6 +30,8 @@ from nnunetv2_sizepenalty.ablation.state import (
     record_failure,
 )
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.fold_folder import resumable_checkpoint, set_aside_unreadable
+from nnunetv2_sizepenalty.nnunet_io.folders import RESULTS
 
 _TOLD_TO_END = (-signal.SIGTERM, 128 + signal.SIGTERM)
 # Slurm kills what it has told to end after KillWait, half a minute unless a cluster says otherwise.
@@ -37,7 +39,7 @@ _GRACE_S = 120
 
 
 class RunJob:
-    """Called, does all that is left of a run; answers DONE, WAITING (for other folds), FAILED, or RUNNING (elsewhere).
+    """Does all that is left of a run; returns DONE, WAITING (for other folds), FAILED or RUNNING (elsewhere).
 
     `checkpoint` is submitit's hook: a job whose time is nearly up lets its training save, and is queued again.
     """
@@ -66,7 +68,7 @@ class RunJob:
                 return RUNNING
             clear_failure(run)
             with open_log(run.log) as log:
-                say(log, f"{self.key}: {owner()}")
+                write_line(log, f"{self.key}: {owner()}")
                 try:
                     return self._work(run, log, lock)
                 finally:
@@ -85,14 +87,14 @@ class RunJob:
                 behind.append(name)
                 self._do(step, run, log, lock)
         except (CommandFailed, UserError) as error:
-            say(log, f"{name} failed: {error}")
+            write_line(log, f"{name} failed: {error}")
             record_failure(run, name, str(error))
             return FAILED
         except Exception as error:
             log.write(traceback.format_exc())
             record_failure(run, name, repr(error))
             return FAILED
-        say(log, "complete")
+        write_line(log, "complete")
         return DONE
 
     def _do(self, step: Step, run: Run, log: TextIO, lock: int) -> None:
@@ -100,12 +102,12 @@ class RunJob:
             self._do_stage(step.stage, run, log, lock)
             return
         if step.name == "training":
-            for line in trained.set_aside_unreadable(run.fold_folder):
-                say(log, line)
-            left = trained.best_left(run.fold_folder)
-            say(log, f"training goes on from {left}" if left else "training starts anew")
+            for line in set_aside_unreadable(run.fold_folder):
+                write_line(log, line)
+            left = resumable_checkpoint(run.fold_folder)
+            write_line(log, f"training goes on from {left}" if left else "training starts anew")
         command = train_command(run, self.ablation.matrix, self.gpus, option=step.option)
-        self._call(command, run, log, lock)
+        self._run(command, run, log, lock)
 
     def _do_stage(self, stage: Stage, run: Run, log: TextIO, lock: int) -> None:
         key = key_of(stage)
@@ -116,20 +118,20 @@ class RunJob:
             (folder / ".done.json").unlink(missing_ok=True)
         elif folder.exists():
             shutil.rmtree(folder)
-        self._call(stage.command, run, log, lock)
+        if isinstance(stage.work, NnunetCommand):
+            self._run(stage.command, run, log, lock)
+        else:
+            call(stage.work, log)
         mark_done(run, stage, key)
 
-    def _call(self, command: tuple[str, ...], run: Run, log: TextIO, lock: int) -> None:
-        if command[0] == OURS:
-            run_ours(command, log)
-            return
-        self._child = start(command, log, {"nnUNet_results": str(run.nnunet_results)}, [lock])
+    def _run(self, command: tuple[str, ...], run: Run, log: TextIO, lock: int) -> None:
+        self._child = start(command, log, {RESULTS: str(run.nnunet_results)}, [lock])
         while not ended(self._child):
             sleep(0.2)
         code, self._child = self._child.returncode, None
         if code in _TOLD_TO_END and os.environ.get("SUBMITIT_EXECUTOR") == "slurm":
             # Slurm takes the whole job away, perhaps to queue it again: that is no failure of the run
-            say(log, f"{command[0]} was told to end by SIGTERM")
+            write_line(log, f"{command[0]} was told to end by SIGTERM")
             sleep(_GRACE_S)
         if code:
             raise CommandFailed(f"{command[0]} ended with exit code {code}")

@@ -15,7 +15,7 @@ _PATIENCE_S = 2.0
 
 
 def owner() -> str:
-    """This process, and the Slurm job that it is in."""
+    """Names this process, and the Slurm job that it is in."""
     job = os.environ.get("SLURM_JOB_ID")
     return f"pid {os.getpid()} on {socket.gethostname()}" + (f", Slurm job {job}" if job else "")
 
@@ -61,7 +61,7 @@ def _acquired(descriptor: int, path: Path) -> bool:
 
 
 def holder(path: Path) -> str | None:
-    """Who has the lock, in words; None where nobody has."""
+    """Says who has the lock; None where nobody has."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except OSError:

@@ -9,6 +9,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
+from nnunetv2_sizepenalty.nnunet_io.file_names import NNUNET_PLANS
+from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
+from nnunetv2_sizepenalty.operating_point.grid import THESIS_MIN_VOXELS, THESIS_THRESHOLDS
 
 
 def _as_list(value: Any) -> Any:
@@ -57,15 +60,15 @@ class Matrix(BaseModel):
         list[Annotated[TrainerRow, BeforeValidator(_as_row)]], Field(min_length=1), BeforeValidator(_as_list)
     ]
     configuration: Name = "3d_fullres"
-    plans: Names = ["nnUNetPlans"]
+    plans: Names = [NNUNET_PLANS]
     folds: Annotated[list[Number], Field(min_length=1), BeforeValidator(_as_list)] = [0, 1, 2, 3, 4]
     seeds: Annotated[list[Number], Field(min_length=1), BeforeValidator(_as_list)] | None = None
     device: Literal["cuda", "cpu", "mps"] = "cuda"
-    step_size: Annotated[float, Field(gt=0, le=1)] = 0.5
-    thresholds: Annotated[list[Share], Field(min_length=1)] | Literal["dense"] = [0.3, 0.4, 0.5, 0.6, 0.7]
+    step_size: Annotated[float, Field(gt=0, le=1)] = VALIDATION_STEP
+    thresholds: Annotated[list[Share], Field(min_length=1)] | Literal["dense"] = [*THESIS_THRESHOLDS]
     min_voxels: Annotated[
         list[Annotated[float, Field(ge=0)]], Field(min_length=1), BeforeValidator(_as_list)
-    ] = [5]  # fmt: skip
+    ] = [THESIS_MIN_VOXELS]  # fmt: skip
     objective: str = "dice"
     protocol: str = "default"
     bins_ml: Edges = [1.0, 5.0]
@@ -106,7 +109,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_matrix(path: Path) -> Matrix:
-    """The matrix of a YAML file.
+    """Reads the matrix of a YAML file.
 
     Raises:
         UserError: one line that names the file, the key and what would be right.
@@ -123,7 +126,7 @@ def read_matrix(path: Path) -> Matrix:
 
 
 def make_matrix(content: Mapping[str, Any], source: str) -> Matrix:
-    """The matrix of these keys; UserError as `read_matrix`, with `source` for the file."""
+    """Makes the matrix of these keys; UserError as `read_matrix`, with `source` for the file."""
     try:
         return Matrix(**{str(key): value for key, value in content.items()})
     except ValidationError as error:
@@ -131,7 +134,7 @@ def make_matrix(content: Mapping[str, Any], source: str) -> Matrix:
 
 
 def _first_line(error: ValidationError) -> str:
-    """What is wrong with the first bad key, and how many other keys are bad."""
+    """Says what is wrong with the first bad key, and how many other keys are bad."""
     found: dict[str, dict] = {}
     for entry in error.errors():
         # a part such as list[float] names an alternative of the key's type, no part of the file

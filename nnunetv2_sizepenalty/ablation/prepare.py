@@ -11,20 +11,19 @@ from nnunetv2_sizepenalty.ablation.runs import make_runs, seeded
 from nnunetv2_sizepenalty.ablation.state import Ablation
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.dataset import Dataset, find_dataset
-from nnunetv2_sizepenalty.operating_point.model_folder import nnunet_folder, read_json
+from nnunetv2_sizepenalty.nnunet_io.folders import RAW, RESULTS, VARIABLES, nnunet_folder
+from nnunetv2_sizepenalty.nnunet_io.plan import Plan, plans_file, preprocess_command
 
 
 def prepare(matrix: Matrix, out: Path) -> Ablation:
-    """The ablation of a matrix, checked; writes nothing.
+    """Makes the ablation of a matrix and checks it; writes nothing.
 
     Raises:
         UserError: nnU-Net's folders, a dataset, its split or plan, or a trainer is missing.
     """
-    folders = {name: nnunet_folder(name) for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")}
+    folders = {name: nnunet_folder(name) for name in VARIABLES}
     if missing := [name for name, folder in folders.items() if folder is None]:
         raise UserError(f"{missing[0]} is not set: export it as nnU-Net needs it")
-    if "," in str(out):
-        raise UserError(f"{out}: `compare` takes a comma for the end of a folder's name; give another with -o")
     rows = matrix.trainers
     wanted = dict.fromkeys(name for row in rows for name in row.datasets or matrix.datasets)
     datasets = {name: find_dataset(name) for name in wanted}
@@ -39,8 +38,8 @@ def prepare(matrix: Matrix, out: Path) -> Ablation:
         for dataset in datasets.values()
         for fold, part in read_parts(dataset, matrix.folds).items()
     }
-    runs = make_runs(matrix, names, parts, folders["nnUNet_results"], out)
-    return Ablation(matrix, tuple(runs), folders["nnUNet_raw"], out)
+    runs = make_runs(matrix, names, parts, folders[RESULTS], out)
+    return Ablation(matrix, tuple(runs), folders[RAW], out)
 
 
 def write_all_inputs(ablation: Ablation) -> None:
@@ -71,7 +70,7 @@ def _check_trainer(trainer: str, matrix: Matrix) -> None:
 
 
 def _find_trainer(name: str) -> type:
-    """By nnU-Net's own look-up, without what it prints."""
+    """Finds the class by nnU-Net's own look-up, without what it prints."""
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
     with contextlib.redirect_stdout(io.StringIO()):
@@ -79,20 +78,18 @@ def _find_trainer(name: str) -> type:
 
 
 def _check_plan(dataset: Dataset, plans: str, configuration: str) -> None:
-    path = dataset.folder / f"{plans}.json"
-    if not path.is_file():
-        raise UserError(f"{path} is missing: plan the dataset, or name other plans")
-    configurations = read_json(path)["configurations"]
-    if configuration not in configurations:
-        raise UserError(f"{path} has no configuration {configuration}; it has {', '.join(configurations)}")
-    folder = dataset.folder / configurations[configuration].get("data_identifier", f"{plans}_{configuration}")
-    if not folder.is_dir():
-        command = f"nnUNetv2_preprocess -d {dataset.name} -plans_name {plans} -c {configuration}"
-        raise UserError(f"{folder} is missing: run `{command}`")
+    plan = Plan(plans_file(dataset.folder, plans), configuration)
+    if not plan.path.is_file():
+        raise UserError(f"{plan.path} is missing: plan the dataset, or name other plans")
+    if configuration not in plan.configurations:
+        known = ", ".join(plan.configurations)
+        raise UserError(f"{plan.path} has no configuration {configuration}; it has {known}")
+    if not plan.folder.is_dir():
+        raise UserError(f"{plan.folder} is missing: run `{preprocess_command(plan, dataset.name)}`")
 
 
 def advice(ablation: Ablation, time_limit: bool) -> list[str]:
-    """What the user should know before the runs start."""
+    """Lists what the user should know before the runs start."""
     lines = []
     if time_limit and (others := sorted({run.trained_as for run in ablation.runs if not _resumes(run.trained_as)})):
         lines.append(
@@ -103,6 +100,6 @@ def advice(ablation: Ablation, time_limit: bool) -> list[str]:
 
 
 def _resumes(trainer: str) -> bool:
-    from nnunetv2_sizepenalty.trainers.checkpoints import ResumableCheckpoints
+    from nnunetv2_sizepenalty.trainers.base import SizePenaltyTrainer
 
-    return issubclass(_find_trainer(trainer), ResumableCheckpoints)
+    return issubclass(_find_trainer(trainer), SizePenaltyTrainer)

@@ -1,4 +1,4 @@
-"""nnU-Net's commands as child processes, ours in this one; their output in the run's log."""
+"""nnU-Net's commands as child processes, our functions in this one; their output in the run's log."""
 
 import contextlib
 import os
@@ -14,31 +14,32 @@ from typing import TextIO
 
 import psutil
 
-from nnunetv2_sizepenalty.ablation.commands import OURS
+from nnunetv2_sizepenalty.ablation.calls import Call
 from nnunetv2_sizepenalty.scripts import installed_script
 
 # Slurm and a terminal signal whole process groups, but when a training is to stop is for its parent to say: the child
 # leaves submitit's signal and Ctrl-C alone. A disposition that is set before exec survives it.
-_DEAF = "import os, signal, sys; [signal.signal(int(n), signal.SIG_IGN) for n in sys.argv[1].split()]; "
-_DEAF += "os.execv(sys.argv[2], sys.argv[2:])"
+_EXEC_IGNORING = "import os, signal, sys; [signal.signal(int(n), signal.SIG_IGN) for n in sys.argv[1].split()]; "
+_EXEC_IGNORING += "os.execv(sys.argv[2], sys.argv[2:])"
 
 
 class CommandFailed(Exception):
-    """A command ended with an exit code other than 0."""
+    """A command of nnU-Net ended with an exit code other than 0, or without its output."""
 
 
 def submitit_signal() -> signal.Signals:
-    """The signal by which submitit learns that a job's time is nearly up."""
+    """Returns the signal by which submitit learns that a job's time is nearly up."""
     return signal.Signals["SIG" + os.environ.get("SUBMITIT_PREEMPT_SIGNAL", "USR2")]
 
 
 def open_log(path: Path) -> TextIO:
+    """Opens a log to append to; each line is written at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.open("a", encoding="utf-8", buffering=1)
 
 
-def say(log: TextIO, text: str) -> None:
-    """A line of our own."""
+def write_line(log: TextIO, text: str) -> None:
+    """Writes a line of our own, with the time."""
     log.write(f"[{datetime.now():%Y-%m-%d %H:%M:%S}] {text}\n")
 
 
@@ -54,11 +55,11 @@ def start(
     Raises:
         UserError: it isn't installed beside this Python.
     """
-    say(log, f"$ {join(command)}")
+    write_line(log, f"$ {join(command)}")
     script = installed_script(command[0])
     ignored = f"{int(submitit_signal())} {int(signal.SIGINT)}"
     return subprocess.Popen(
-        [sys.executable, "-IS", "-c", _DEAF, ignored, script, *command[1:]],
+        [sys.executable, "-IS", "-c", _EXEC_IGNORING, ignored, script, *command[1:]],
         stdout=log,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
@@ -97,18 +98,12 @@ def stop(child: subprocess.Popen, patience_s: float) -> None:
             worker.kill()
 
 
-def run_ours(command: Sequence[str], log: TextIO) -> None:
-    """Runs one of this package's commands in this process, which has what it imports loaded already.
+def call(work: Call, log: TextIO) -> None:
+    """Calls a function of this package in this process, which has what it imports loaded already.
 
     Raises:
-        CommandFailed: its exit code is not 0.
+        UserError: what the function raises.
     """
-    from nnunetv2_sizepenalty.cli.main import main
-
-    if command[0] != OURS:
-        raise ValueError(f"{command[0]} is none of ours")
-    say(log, f"$ {join(command)}")
+    write_line(log, f"$ {join(work.what + work.how)}")
     with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-        code = main(command[1:])
-    if code:
-        raise CommandFailed(f"exit code {code}")
+        work()

@@ -1,4 +1,4 @@
-"""report.html and runs.csv: every run, with the holes, and where the rest is."""
+"""report.html and runs.csv: every run, with those that are missing, and where the rest is."""
 
 import os
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ def write_results(ablation: Ablation, states: Mapping[str, State]) -> Path:
     pages, lines = compare(ablation, states)
     with atomic_file(ablation.out / "runs.csv") as path:
         table.to_csv(path, index=False)
-    holes = [
+    unfinished = [
         {"run": run.key, "state": states[run.key], "log": _relative(run.log, ablation.out), "tail": log_tail(run)}
         for run in ablation.runs
         if states[run.key].kind != DONE
@@ -49,7 +49,7 @@ def write_results(ablation: Ablation, states: Mapping[str, State]) -> Path:
         columns=list(COLUMNS.values()),
         rows=_rows(table),
         several_labels=table.get("label", pd.Series(dtype=object)).nunique() > 1,
-        holes=holes,
+        unfinished=unfinished,
         failed=FAILED,
         pages=[(what, _relative(path, ablation.out)) for what, path in pages],
         lines=lines,
@@ -65,7 +65,7 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def _rows(table: pd.DataFrame) -> list[dict]:
-    """The page's rows; a run that isn't done has its state in place of scores."""
+    """Makes the page's rows; a run that isn't done has its state in place of scores."""
     rows = []
     for row in table.to_dict("records"):
         done = row["state"] == DONE

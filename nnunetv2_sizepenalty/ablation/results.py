@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from nnunetv2_sizepenalty.ablation.commands import compare_command
-from nnunetv2_sizepenalty.ablation.process import CommandFailed, open_log, run_ours
+from nnunetv2_sizepenalty.ablation.commands import comparison
+from nnunetv2_sizepenalty.ablation.process import call, open_log, write_line
 from nnunetv2_sizepenalty.ablation.runs import Run
 from nnunetv2_sizepenalty.ablation.state import DONE, Ablation, State
+from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation import read_evaluation, read_froc
 from nnunetv2_sizepenalty.operating_point import ENSEMBLE, read_operating_point
 
@@ -22,7 +23,7 @@ METRICS = ("dice", "rve", "detection_rate", "missed", "false_positives")
 
 
 def runs_table(ablation: Ablation, states: Mapping[str, State]) -> pd.DataFrame:
-    """A row per run and label, a single one for a run that isn't done."""
+    """Makes a row per run and label, a single one for a run that isn't done."""
     rows = []
     for run in ablation.runs:
         state = states[run.key]
@@ -42,7 +43,7 @@ def runs_table(ablation: Ablation, states: Mapping[str, State]) -> pd.DataFrame:
 
 
 def _scores(run: Run) -> list[dict[str, Any]]:
-    """The means over a run's cases, label by label."""
+    """Takes the means over a run's cases, label by label."""
     tuned, half = (read_evaluation(run.folder / name).cases for name in ("evaluation", "evaluation_at_half"))
     froc = read_froc(run.folder / "froc")
     cuts = read_operating_point(run.folder / "operating_point").cuts[ENSEMBLE]
@@ -65,7 +66,7 @@ def _scores(run: Run) -> list[dict[str, Any]]:
 
 
 def whole_models(runs: Sequence[Run], states: Mapping[str, State]) -> tuple[dict[str, list[Run]], list[str]]:
-    """The models that can be compared, with those repeats of which every fold is done; and a line on what is left out.
+    """Finds the models that can be compared, with the repeats of which every fold is done; and says what is left out.
 
     A comparison is of the same cases: a model without one fold is left out, not compared on what it has.
     """
@@ -90,7 +91,7 @@ def _count(runs: Sequence[Run], states: Mapping[str, State]) -> int:
 
 
 def _same_cases(models: Mapping[str, list[Run]]) -> list[dict[str, list[Run]]]:
-    """The models in groups that were scored on the same cases, with as many lesions in each."""
+    """Groups the models that were scored on the same cases, with as many lesions in each."""
     groups: dict[Any, dict[str, list[Run]]] = {}
     for name, runs in models.items():
         tables = [read_evaluation(run.folder / "evaluation").cases for run in runs]
@@ -118,8 +119,9 @@ def compare(ablation: Ablation, states: Mapping[str, State]) -> tuple[list[tuple
             folder = ablation.out / (name if len(groups) == 1 else f"{name}_{number}")
             with open_log(ablation.out / "compare.log") as log:
                 try:
-                    run_ours(compare_command(evaluation, group, folder), log)
-                except CommandFailed:
+                    call(comparison(evaluation, group, folder), log)
+                except (UserError, OSError) as error:
+                    write_line(log, f"compare failed: {error}")
                     lines.append(
                         f"{', '.join(group)}: `compare` failed, its output is in {ablation.out / 'compare.log'}"
                     )

@@ -36,7 +36,7 @@ class Runner:
 
         What failed in an earlier call is tried again, once.
         """
-        self._look()
+        self._read_states()
         for run in self.ablation.runs:
             if self.states[run.key].kind == FAILED:
                 clear_failure(run)
@@ -45,7 +45,7 @@ class Runner:
             sleep(POLL_S)
         show(self.states)
 
-    def _look(self) -> None:
+    def _read_states(self) -> None:
         for run in self.ablation.runs:
             before = self.states.get(run.key)
             if before is None or before.kind != DONE:
@@ -54,7 +54,7 @@ class Runner:
     def _turn(self) -> bool:
         """One look at everything; False when nothing is left to wait for."""
         active = self.executor.active()
-        self._look()
+        self._read_states()
         for key in [key for key in self._submitted if key not in active]:
             self._job_ended(key, self._submitted.pop(key))
         todo = [

@@ -7,6 +7,8 @@ from pathlib import Path
 from nnunetv2_sizepenalty.ablation.cases import Part
 from nnunetv2_sizepenalty.ablation.matrix import Matrix
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.fold_folder import finished, fold_name, validated
+from nnunetv2_sizepenalty.nnunet_io.model_folder import model_name
 from nnunetv2_sizepenalty.trainers.names import parse
 
 
@@ -39,21 +41,26 @@ class Run:
     def key(self) -> str:
         """A name for files and tables, unique within a matrix."""
         repeat = "" if self.seed is None or self.trained_as.endswith(f"_seed{self.seed}") else f"__repeat_{self.seed}"
-        return f"{self.dataset}__{self.model_folder.name}__fold_{self.fold}{repeat}"
+        return f"{self.dataset}__{self.model_folder.name}__{fold_name(self.fold)}{repeat}"
 
     @property
     def model_folder(self) -> Path:
         """nnU-Net's results folder of the trainer, with all its folds."""
-        return self.nnunet_results / self.dataset / f"{self.trained_as}__{self.plans}__{self.configuration}"
+        return self.nnunet_results / self.dataset / model_name(self.trained_as, self.plans, self.configuration)
 
     @property
     def fold_folder(self) -> Path:
-        return self.model_folder / f"fold_{self.fold}"
+        return self.model_folder / fold_name(self.fold)
+
+    @property
+    def trained(self) -> bool:
+        """Whether nothing is left of the training, its final validation included."""
+        return finished(self.fold_folder) and validated(self.fold_folder, self.part.validation)
 
     @property
     def lock(self) -> Path:
         """Beside nnU-Net's files, so that two matrices that share a training exclude each other too."""
-        return self.model_folder / f".fold_{self.fold}.lock"
+        return self.model_folder / f".{fold_name(self.fold)}.lock"
 
     @property
     def folder(self) -> Path:
@@ -63,7 +70,7 @@ class Run:
     @property
     def inputs(self) -> Path:
         """Links to the images and references that the run is scored on."""
-        return self.out / "inputs" / self.dataset / f"fold_{self.fold}"
+        return self.out / "inputs" / self.dataset / fold_name(self.fold)
 
     @property
     def log(self) -> Path:
@@ -71,7 +78,7 @@ class Run:
 
 
 def seeded(trainer: str, seed: int) -> str | None:
-    """The trainer's name with a seed; None for a trainer that knows none.
+    """Returns the trainer's name with a seed; None for a trainer that knows none.
 
     Raises:
         UserError: the name has a seed already.
@@ -87,7 +94,7 @@ def seeded(trainer: str, seed: int) -> str | None:
 def make_runs(
     matrix: Matrix, names: Mapping[str, str], parts: Mapping[tuple[str, int], Part], nnunet_results: Path, out: Path
 ) -> list[Run]:
-    """Every run of the matrix: repeat after repeat, model after model, fold after fold.
+    """Lists every run of the matrix: repeat after repeat, model after model, fold after fold.
 
     So a matrix that is stopped early can compare all models by the repeats that are whole.
 
@@ -129,7 +136,7 @@ def _models(matrix: Matrix, names: Mapping[str, str]) -> list[tuple[str, str, st
 
 
 def peers_of(run: Run, runs: Sequence[Run]) -> tuple[Run, ...]:
-    """The other folds of the run's model and repeat."""
+    """Returns the other folds of the run's model and repeat."""
     return tuple(
         other
         for other in runs

@@ -13,7 +13,7 @@ from typing import Any
 import submitit
 from submitit.slurm.slurm import _make_sbatch_string
 
-from nnunetv2_sizepenalty.ablation.executor import answer
+from nnunetv2_sizepenalty.ablation.executor import read_outcome
 from nnunetv2_sizepenalty.ablation.job import RunJob
 from nnunetv2_sizepenalty.ablation.runs import Run
 from nnunetv2_sizepenalty.ablation.state import Ablation
@@ -61,7 +61,7 @@ class SlurmOptions:
 
 
 def batch_script(folder: Path, options: SlurmOptions, n: int) -> str:
-    """The script that submitit hands to sbatch for an array of `n` runs."""
+    """Returns the script that submitit hands to sbatch for an array of `n` runs."""
     command = f"{shlex.quote(sys.executable)} -u -m submitit.core._submit {shlex.quote(str(folder))}"
     array = {"map_count": n} if n > 1 else {}
     return _make_sbatch_string(command=command, folder=folder, **options.parameters, **array)
@@ -116,7 +116,7 @@ class Slurm:
         return set(self._jobs)
 
     def outcome(self, key: str) -> str | None:
-        return answer(self._ended[key], patience_s=10)
+        return read_outcome(self._ended[key], patience_s=10)
 
     def stop(self) -> str:
         ids = " ".join(sorted({job.job_id.split("_")[0] for job in self._jobs.values()}))
@@ -124,5 +124,5 @@ class Slurm:
 
 
 def _job_file(run: Run) -> Path:
-    """Where the id of a run's last job is, for the next call to follow it."""
+    """Tells where the id of a run's last job is, for the next call to follow it."""
     return run.folder / "slurm_job"

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunetv2_sizepenalty.ablation import trained
 from nnunetv2_sizepenalty.ablation.commands import Stage, marker, scoring_stages, threshold_stages
 from nnunetv2_sizepenalty.ablation.lock import holder
 from nnunetv2_sizepenalty.ablation.matrix import Matrix
 from nnunetv2_sizepenalty.ablation.runs import Run, peers_of
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.fold_folder import finished, progress, resumable_checkpoint, validated
 
 DONE, RUNNING, FAILED, WAITING, QUEUED = "done", "running", "failed", "waiting", "queued"
 LOG_LINES = 12
@@ -49,16 +49,16 @@ class State:
 
 
 def key_of(stage: Stage) -> str | None:
-    """What a stage's result depends on; None while an input is missing."""
+    """Says what a stage's result depends on; None while an input is missing."""
     try:
         status = [(str(path), path.stat()) for path in stage.inputs]
     except FileNotFoundError:
         return None
-    return json.dumps([stage.what, [(name, file.st_size, file.st_mtime_ns) for name, file in status]])
+    return json.dumps([stage.work.what, [(name, file.st_size, file.st_mtime_ns) for name, file in status]])
 
 
 def is_done(run: Run, stage: Stage) -> bool:
-    """Whether the stage's folder is complete and was made from the inputs as they are now."""
+    """Tells whether the stage's folder is complete and was made from the inputs as they are now."""
     try:
         return marker(run, stage.name).read_text(encoding="utf-8") == key_of(stage)
     except OSError:
@@ -72,15 +72,15 @@ def mark_done(run: Run, stage: Stage, key: str) -> None:
 
 
 def next_step(ablation: Ablation, run: Run) -> Step | None:
-    """What the run needs next, None where nothing is left.
+    """Finds what the run needs next, None where nothing is left.
 
     Raises:
         UserError: no other fold was trained that could choose the run's threshold.
     """
-    if not trained.finished(run.fold_folder):
-        left = trained.best_left(run.fold_folder)
+    if not finished(run.fold_folder):
+        left = resumable_checkpoint(run.fold_folder)
         return Step("training", option="--c" if left else None)
-    if not trained.validated(run.fold_folder, run.part.validation):
+    if not validated(run.fold_folder, run.part.validation):
         return Step("validation", option="--val")
     raw = ablation.raw / run.dataset
     for stage in scoring_stages(run, ablation.matrix, raw):
@@ -96,11 +96,11 @@ def next_step(ablation: Ablation, run: Run) -> Step | None:
 
 
 def _chosen_on(ablation: Ablation, run: Run) -> Sequence[Run] | None:
-    """The folds whose validation cases choose the run's threshold; None while one of them may still come."""
+    """Finds the folds whose validation cases choose the run's threshold; None while one of them may still come."""
     if not run.part.cross_fitted:
         return (run,)
     peers = peers_of(run, ablation.runs)
-    ready = [peer for peer in peers if trained.trained(peer)]
+    ready = [peer for peer in peers if peer.trained]
     if any(peer not in ready and read_failure(peer) is None for peer in peers):
         return None
     if not ready:
@@ -123,7 +123,7 @@ def clear_failure(run: Run) -> None:
 
 
 def read_failure(run: Run) -> str | None:
-    """Where and why a run stopped; None where it didn't."""
+    """Says where and why a run stopped; None where it didn't."""
     try:
         failure = json.loads(_failure_file(run).read_text(encoding="utf-8"))
         return f"{failure['step']}: {failure['reason']}"
@@ -132,7 +132,7 @@ def read_failure(run: Run) -> str | None:
 
 
 def log_tail(run: Run) -> list[str]:
-    """The last lines of a run's log."""
+    """Reads the last lines of a run's log."""
     try:
         return run.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
     except OSError:
@@ -140,10 +140,10 @@ def log_tail(run: Run) -> list[str]:
 
 
 def read_state(ablation: Ablation, run: Run) -> State:
-    """The run's state."""
+    """Reads the run's state from its files."""
     who = holder(run.lock)
-    if who and not trained.finished(run.fold_folder):
-        return State(RUNNING, trained.progress(run.fold_folder) or who)
+    if who and not finished(run.fold_folder):
+        return State(RUNNING, progress(run.fold_folder) or who)
     failure = None if who else read_failure(run)
     if failure:
         return State(FAILED, failure)

@@ -17,7 +17,7 @@ _TAIL_LINES, _TAILS = 4, 3
 
 
 def make_table(runs: Sequence[Run], states: Mapping[str, State]) -> Group:
-    """A row per run, a line of totals, and the last lines of the logs of what failed."""
+    """Shows a row per run, a line of totals, and the last lines of the logs of what failed."""
     shown = sorted(runs, key=lambda run: _FIRST.index(states[run.key].kind))[:MOST_ROWS]
     table = Table("model", "fold", "repeat", "state", "")
     for run in runs:
@@ -36,7 +36,7 @@ def make_table(runs: Sequence[Run], states: Mapping[str, State]) -> Group:
 
 
 def summary(states: Mapping[str, State]) -> str:
-    """How many runs are in which state."""
+    """Counts how many runs are in which state."""
     kinds = [state.kind for state in states.values()]
     return ", ".join(
         f"{kinds.count(kind)} {kind}" for kind in (DONE, RUNNING, QUEUED, WAITING, FAILED) if kind in kinds

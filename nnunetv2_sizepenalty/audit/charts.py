@@ -34,7 +34,7 @@ def label_charts(audit: AuditedDataset, label: str) -> dict[str, dict[str, Any]]
 
 
 def share_chart(rows: pd.DataFrame) -> alt.Chart:
-    """Each size's share of the lesions, and of the forced centres under both samplings where a plan is known.
+    """Draws each size's share of the lesions, and of the forced centres under both samplings where a plan is known.
 
     Args:
         rows: `sizes.by_size`.

@@ -30,13 +30,13 @@ CHECKS: dict[Callable[[AuditedDataset], list[Finding]], bool] = {
 
 
 def run_checks(audit: AuditedDataset) -> tuple[Finding, ...]:
-    """What every check found, errors first."""
+    """Runs every check; errors first."""
     wanted = [check for check, needs_plan in CHECKS.items() if audit.plan is not None or not needs_plan]
     return worst_first([finding for check in wanted for finding in check(audit)])
 
 
 def not_looked_at(audit: AuditedDataset) -> list[tuple[str, str]]:
-    """What the audit could not see, each with the command to get it."""
+    """Lists what the audit could not see, each with the command to get it."""
     if audit.plan is None:
         return [
             (

@@ -56,7 +56,7 @@ def grids(audit: AuditedDataset) -> list[Finding]:
 
 
 def grid_differences(case: RawCase) -> list[tuple[str, bool]]:
-    """A line for each file that differs from the first channel, and whether in its place alone."""
+    """Writes a line for each file that differs from the first channel, and whether in its place alone."""
     files = [*case.images, *([case.label] if case.label else [])]
     differences = []
     for file in files[1:]:

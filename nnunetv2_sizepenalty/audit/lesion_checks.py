@@ -8,7 +8,8 @@ from nnunetv2_sizepenalty.audit.findings import NOTE, WARNING, Finding
 from nnunetv2_sizepenalty.audit.sizes import by_size
 from nnunetv2_sizepenalty.audit.words import planned_spacing
 from nnunetv2_sizepenalty.losses.size_term import TAU
-from nnunetv2_sizepenalty.nnunet_io.plan import STOCK, preprocess_command
+from nnunetv2_sizepenalty.nnunet_io.file_names import NNUNET_PLANS
+from nnunetv2_sizepenalty.nnunet_io.plan import preprocess_command
 from nnunetv2_sizepenalty.pages.numbers import number, percent, plural
 
 # Small lesions are many from this share of all on.
@@ -118,7 +119,7 @@ def _of_labels(
     """One note about every label that has something, with the trainer that is the remedy."""
     if not found:
         return []
-    plans = "" if audit.plan.name == STOCK else f" -p {audit.plan.name}"
+    plans = "" if audit.plan.name == NNUNET_PLANS else f" -p {audit.plan.name}"
     command = f"nnUNetv2_train {audit.number} {audit.plan.configuration} 0 -tr nnUNetTrainerDTS{modifier}{plans}"
     if len(audit.classes) == 1:
         return [Finding(NOTE, check, f"{what}: {found.popitem()[1]}.", remedy, command=command)]

@@ -27,7 +27,7 @@ class Patients:
 
 
 def likely_patients(names: Sequence[str]) -> Patients:
-    """The patients that the names seem to tell: BIDS subjects, names with a visit or a side, names with a short count.
+    """Finds the patients that the names seem to tell: BIDS subjects, a visit or a side, a short count.
 
     Cautious: a pattern counts only where some patient has two cases, and a count only where it matches every name and
     starts at 0 or 1 in each patient, so that a plain numbering of the cases (`case_001`) is none.

@@ -76,7 +76,7 @@ def _sampled_classes(manager: LabelManager) -> list:
 
 
 def lesion_origins(mask: np.ndarray, components: np.ndarray, planned: PlannedCase) -> np.ndarray:
-    """The raw lesion that each foreground voxel at the plan's spacing comes from: the one nearest to its centre.
+    """Finds the raw lesion that each foreground voxel at the plan's spacing comes from: the nearest to its centre.
 
     Args:
         mask: of a class or region in the planned case, bool (z, y, x).
@@ -134,7 +134,7 @@ class ForcedPatch:
 def patches_of_lesion(
     lesion: int, lesions: CaseLesions, mask: np.ndarray, patch: ForcedPatch
 ) -> list[tuple[np.ndarray, int, float]]:
-    """What a few patches hold that are forced onto a lesion.
+    """Measures what a few patches hold that are forced onto a lesion.
 
     Args:
         lesion: its number in `lesions`.

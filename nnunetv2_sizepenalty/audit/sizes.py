@@ -9,7 +9,7 @@ MEDIANS = ("voxels", "kept", "patch_weight", "own_weight")
 
 
 def by_size(audit: AuditedDataset, label: str) -> pd.DataFrame:
-    """A row a bin of size, in the order of `audit.bins`; NaN where nothing can be said.
+    """Makes a row a bin of size, in the order of `audit.bins`; NaN where nothing can be said.
 
     Returns:
         Columns `size` (the bin's name), `lesions`, `cases` with such a lesion, `lost` at the plan's spacing, the share

@@ -22,7 +22,7 @@ PLANNED = {
 
 
 def size_table(audit: AuditedDataset, label: str) -> Table:
-    """A row a bin of size; without a plan, counts and voxels alone."""
+    """Makes a row a bin of size; without a plan, counts and voxels alone."""
     rows = by_size(audit, label)
     planned = PLANNED if audit.plan is not None else {}
     columns = [Cell("size"), *map(Cell, COUNTS.values()), Cell("voxels", note="median, in the raw label map")]

@@ -13,7 +13,7 @@ from nnunetv2_sizepenalty.pages.numbers import plural
 
 
 def headline(findings: Sequence[Finding]) -> str:
-    """How many findings of each severity."""
+    """Counts the findings of each severity."""
     numbers = Counter(finding.severity for finding in findings)
     if not findings:
         return "Nothing found."
@@ -23,7 +23,7 @@ def headline(findings: Sequence[Finding]) -> str:
 
 
 def about(audit: AuditedDataset) -> str:
-    """The data set and the plan in a line."""
+    """Describes the data set and the plan in a line."""
     parts = [plural(len(audit.cases), "case"), plural(len(audit.lesions), "lesion")]
     if audit.plan is not None:
         patch = audit.plan.patch_size
@@ -42,7 +42,7 @@ def planned_spacing(plan: Plan) -> str:
 
 
 def folds(audit: AuditedDataset) -> tuple[str, str]:
-    """Which folds were looked at, and the command that makes others."""
+    """Says which folds were looked at, and gives the command that makes others."""
     if audit.folds_exist:
         return f"The {plural(len(audit.folds), 'fold')} of {SPLITS} were looked at.", ""
     command = f"nnUNetv2_sizepenalty split -d {audit.number}"

@@ -72,11 +72,13 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.report and not output.is_dir():
         raise UserError(f"{output}: no such folder, so nothing of this matrix is done; run it without --report")
+    from nnunetv2_sizepenalty.ablation.follow import follow, report_states
+
     with failures_of(output):
         if args.report:
-            return _report(ablation, {run.key: read_state(ablation, run) for run in ablation.runs})
+            return report_states(ablation, {run.key: read_state(ablation, run) for run in ablation.runs})
         write_all_inputs(ablation)
-        return _run(args, ablation)
+        return follow(ablation, _executor(args, ablation))
 
 
 def _check_options(args: argparse.Namespace) -> None:
@@ -116,45 +118,3 @@ def _executor(args: argparse.Namespace, ablation):
     slots = local_slots(device, args.gpus or 1, args.jobs)
     share_cores(slots)
     return Local(folder, slots)
-
-
-def _run(args: argparse.Namespace, ablation) -> int:
-    from rich.console import Console
-    from rich.live import Live
-
-    from nnunetv2_sizepenalty.ablation.runner import Runner, sigterm_as_ctrl_c
-    from nnunetv2_sizepenalty.ablation.table import make_table
-
-    executor = _executor(args, ablation)
-    runner = Runner(ablation, executor)
-    console = Console()
-    shown = set()
-
-    def print_changes(states) -> None:
-        """Outside a terminal a line a change is what a log can hold."""
-        for key, state in states.items():
-            if (key, state.kind) not in shown:
-                shown.add((key, state.kind))
-                print(f"{key}: {state.kind} {state.detail}", flush=True)
-
-    try:
-        with sigterm_as_ctrl_c():
-            if console.is_terminal and executor.live:
-                with Live(console=console, refresh_per_second=2) as live:
-                    runner.run(lambda states: live.update(make_table(ablation.runs, states)))
-            else:
-                runner.run(print_changes)
-    except KeyboardInterrupt:
-        print(f"Interrupted: {runner.interrupt()}. The same command goes on from here.", flush=True)
-        return 130
-    return _report(ablation, runner.states)
-
-
-def _report(ablation, states) -> int:
-    from nnunetv2_sizepenalty.ablation.report import write_results
-    from nnunetv2_sizepenalty.ablation.state import DONE
-    from nnunetv2_sizepenalty.ablation.table import summary
-
-    report = write_results(ablation, states)
-    print(f"{summary(states)}; see {report}")
-    return 0 if all(state.kind == DONE for state in states.values()) else 1

@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.cli.failures import failures_of
-    from nnunetv2_sizepenalty.operating_point import ENSEMBLE, ModelFolder, bake_folder, read_operating_point
+    from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
+    from nnunetv2_sizepenalty.operating_point import ENSEMBLE, bake_folder, read_operating_point
     from nnunetv2_sizepenalty.operating_point.terminal import print_baked
 
     point = read_operating_point(args.operating_point)

@@ -41,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.cli.failures import failures_of
     from nnunetv2_sizepenalty.errors import UserError
-    from nnunetv2_sizepenalty.evaluation.froc import write_froc
+    from nnunetv2_sizepenalty.evaluation.froc import headlines, write_froc
     from nnunetv2_sizepenalty.evaluation.froc_folder import evaluate_probabilities
-    from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Rule, split_detection
+    from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Rule
 
     if args.protocol not in PROTOCOLS:
         raise UserError(f"--protocol {args.protocol}: unknown; there are {', '.join(PROTOCOLS)}")
@@ -64,10 +64,5 @@ def run(args: argparse.Namespace) -> None:
     )
     with failures_of(args.output):
         write_froc(froc, args.output)
-    print(f"a lesion is found by {split_detection(froc.summary.description)[1]}")
-    for name, label in froc.summary.labels.items():
-        print(
-            f"{name}: lesion-wise average precision {label.lesion_average_precision:.3f}, "
-            f"expected calibration error near lesions {label.expected_calibration_error:.3f}"
-        )
+    print(*headlines(froc), sep="\n")
     print(f"wrote {args.output}")

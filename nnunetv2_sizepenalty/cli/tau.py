@@ -68,8 +68,8 @@ def _report(args: argparse.Namespace):
     from nnunetv2_sizepenalty.nnunet_io.plan import find_plan
     from nnunetv2_sizepenalty.nnunet_io.spacing import planned_voxels, voxel_mm
     from nnunetv2_sizepenalty.nnunet_io.training_cases import training_cases
+    from nnunetv2_sizepenalty.sampling.choose_tau import volumes_in_patches, volumes_of_lesions
     from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions
-    from nnunetv2_sizepenalty.sampling.tau import lesion_volumes, patch_volumes
     from nnunetv2_sizepenalty.sampling.tau_report import TauReport
     from nnunetv2_sizepenalty.trainers import find_trainer
     from nnunetv2_sizepenalty.trainers.base import SizePenaltyTrainer
@@ -95,7 +95,7 @@ def _report(args: argparse.Namespace):
     def lesions(slicewise: bool):
         return find_lesions(plan.folder, dataset.identifiers, channels, slicewise=slicewise, processes=args.processes)
 
-    seen = lesion_volumes(lesions(len(plan.patch_size) == 2).values())
+    seen = volumes_of_lesions(lesions(len(plan.patch_size) == 2).values())
     if trainer.sampling is not None:
         dataset = LesionUniformDataset(dataset, lesions(False), labels)
     spacing_mm = voxel_mm(plan.manager, plan.settings)
@@ -107,9 +107,9 @@ def _report(args: argparse.Namespace):
         trainer=args.trainer,
         n_cases=len(dataset.identifiers),
         spacing_mm=None if size_unit(spacing_mm) == PX else spacing_mm,
-        patches=patch_volumes(dataset, trainer.patch_kinds(plan.settings), labels, plan.settings.batch_size),
+        patches=volumes_in_patches(dataset, trainer.patch_kinds(plan.settings), labels, plan.settings.batch_size),
         lesions=seen,
-        per_lesion=args.perlesion or trainer.per_lesion,
+        per_lesion=args.perlesion or trainer.size_term.per_lesion,
         tau=args.tau,
         gate_ml=args.gate_ml,
         gate_voxels=gate_voxels,
@@ -120,7 +120,7 @@ def _print(report) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from nnunetv2_sizepenalty.sampling.tau import modifier
+    from nnunetv2_sizepenalty.sampling.choose_tau import modifier
 
     console = Console(soft_wrap=True)
     print(

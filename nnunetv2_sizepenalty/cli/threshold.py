@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from nnunetv2_sizepenalty.cli.processes import add_processes
+from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,9 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-device", choices=("cuda", "cpu", "mps"), help="of --predict, default: cuda where there is one"
     )
-    parser.add_argument(
-        "-chk", default="checkpoint_final.pth", metavar="FILE", help="checkpoint that predicts or has predicted"
-    )
+    parser.add_argument("-chk", default=FINAL, metavar="FILE", help="checkpoint that predicts or has predicted")
     parser.add_argument(
         "--cross-fit", action="store_true", help="also choose for each fold on the others: the honest gain"
     )
@@ -62,7 +61,8 @@ def run(args: argparse.Namespace) -> None:
 
     from nnunetv2_sizepenalty.cli.failures import failures_of
     from nnunetv2_sizepenalty.errors import UserError
-    from nnunetv2_sizepenalty.operating_point import ModelFolder, Objective, Prediction, choose_operating_point
+    from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
+    from nnunetv2_sizepenalty.operating_point import Objective, Prediction, choose_operating_point
     from nnunetv2_sizepenalty.operating_point.terminal import print_point
     from nnunetv2_sizepenalty.trainers.names import step_size
 

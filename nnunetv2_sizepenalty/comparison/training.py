@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
+from nnunetv2_sizepenalty.nnunet_io.fold_folder import existing_checkpoint, fold_name, folds_in
 
-CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth")
 # nnU-Net's names of what it logs each epoch.
 COLUMNS = {"train_losses": "training loss", "val_losses": "validation loss", "mean_fg_dice": "pseudo Dice"}
 
@@ -34,22 +35,17 @@ def read_trainings(folders: Sequence[Path]) -> list[Training]:
     """
     folds = []
     for folder in folders:
-        inside = sorted(path for path in folder.glob("fold_*") if _checkpoint(path))
-        if not inside and not _checkpoint(folder):
-            raise UserError(f"{folder}: no {CHECKPOINTS[0]} in it or in its fold_*; name nnU-Net's results folder")
+        inside = sorted(path for fold in folds_in(folder) if existing_checkpoint(path := folder / fold_name(fold)))
+        if not inside and not existing_checkpoint(folder):
+            raise UserError(f"{folder}: no {FINAL} in it or in its fold_*; name nnU-Net's results folder")
         folds += inside or [folder]
     return [_read(fold) for fold in folds]
-
-
-def _checkpoint(folder: Path) -> Path | None:
-    """The checkpoint that knows most epochs."""
-    return next((folder / name for name in CHECKPOINTS if (folder / name).is_file()), None)
 
 
 def _read(folder: Path) -> Training:
     from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint  # loads torch
 
-    path = _checkpoint(folder)
+    path = existing_checkpoint(folder)
     logged = load_checkpoint(path, mmap=True).get("logging")
     if not isinstance(logged, dict) or not all(logged.get(key) for key in (*COLUMNS, "ema_fg_dice")):
         raise UserError(f"{path}: holds no training log of nnU-Net; leave it out of --results")

@@ -22,6 +22,8 @@ from nnunetv2_sizepenalty.dataset_conversion.volumes import (
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.lesions import label_components
 from nnunetv2_sizepenalty.mismatch import CHANNELS, mismatch_of, scale_to_unit
+from nnunetv2_sizepenalty.nnunet_io.dataset import declared_channels
+from nnunetv2_sizepenalty.nnunet_io.file_names import IMAGES, REFERENCES, TEST_IMAGES
 from nnunetv2_sizepenalty.parallel import map_cases
 
 FILE_ENDING = ".nii.gz"
@@ -51,7 +53,7 @@ class Converted:
 
 
 def make_images(adc: sitk.Image, dwi: sitk.Image, channels: Channels) -> list[sitk.Image]:
-    """The input channels of one case, all on the grid of `adc` (or on its resampled grid).
+    """Makes the input channels of one case, all on the grid of `adc` (or on its resampled grid).
 
     Raises:
         ValueError: a volume that cannot be scaled.
@@ -118,14 +120,14 @@ def convert_dataset(
     labelled = [case for case in cases if case.label is not None]
     unlabelled = [case for case in cases if case.label is None]
     names = ["ADC", "DWI"] if channels.plain else ["noNorm"] * len(CHANNELS)
-    extra = {} if channels.plain else {"size_penalty": {"channels": CHANNELS}}
+    extra = {} if channels.plain else declared_channels(CHANNELS)
     with atomic_folder(folder, overwrite=overwrite) as temporary:
-        for part in ("imagesTr", "labelsTr", *(["imagesTs"] if unlabelled else [])):
+        for part in (IMAGES, REFERENCES, *([TEST_IMAGES] if unlabelled else [])):
             (temporary / part).mkdir()
         if labelled:
-            _convert_all(labelled, temporary / "imagesTr", temporary / "labelsTr", channels, processes)
+            _convert_all(labelled, temporary / IMAGES, temporary / REFERENCES, channels, processes)
         if unlabelled:
-            _convert_all(unlabelled, temporary / "imagesTs", None, channels, processes)
+            _convert_all(unlabelled, temporary / TEST_IMAGES, None, channels, processes)
         generate_dataset_json(
             str(temporary),
             channel_names=dict(enumerate(names)),

@@ -12,7 +12,7 @@ GRID_TOLERANCE = 1e-3
 
 
 def read_volume(path: Path, role: str) -> sitk.Image:
-    """A finite, scalar 3D volume.
+    """Reads a finite, scalar 3D volume.
 
     Raises:
         ValueError: the file cannot be read, is not 3D, or holds NaN or infinite values.
@@ -39,14 +39,14 @@ def _is_finite(image: sitk.Image, path: Path) -> bool:
 
 
 def require_contrast(image: sitk.Image, role: str) -> None:
-    """Raises ValueError where every voxel holds the same value."""
+    """Refuses, with a ValueError, an image of which every voxel holds the same value."""
     values = sitk.GetArrayViewFromImage(image)
     if values.min() == values.max():
         raise ValueError(f"{role} is constant ({values.min():g} everywhere)")
 
 
 def require_labels(mask: sitk.Image, allowed: Sequence[int]) -> None:
-    """Raises ValueError where the mask holds other values than `allowed`."""
+    """Refuses, with a ValueError, a mask that holds other values than `allowed`."""
     found = np.setdiff1d(sitk.GetArrayViewFromImage(mask), allowed)
     if found.size:
         shown = ", ".join(f"{value:g}" for value in found[:5])
@@ -54,7 +54,7 @@ def require_labels(mask: sitk.Image, allowed: Sequence[int]) -> None:
 
 
 def require_same_grid(image: sitk.Image, role: str, reference: sitk.Image, reference_role: str) -> None:
-    """Raises ValueError where size, spacing, origin or direction differ by more than `GRID_TOLERANCE`."""
+    """Refuses, with a ValueError, size, spacing, origin and direction that differ by more than `GRID_TOLERANCE`."""
     for what in ("Size", "Spacing", "Origin", "Direction"):
         ours, theirs = (getattr(i, f"Get{what}")() for i in (image, reference))
         if not np.allclose(ours, theirs, rtol=0, atol=GRID_TOLERANCE):

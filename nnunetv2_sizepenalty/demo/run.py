@@ -12,6 +12,8 @@ from nnunetv2_sizepenalty.demo.overlays import draw_overlays
 from nnunetv2_sizepenalty.demo.scores import Case, best_fixed_threshold, read_cases, score
 from nnunetv2_sizepenalty.demo.small_plan import shrink_plan
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.folders import PREPROCESSED, VARIABLES
+from nnunetv2_sizepenalty.nnunet_io.plan import plans_file
 
 DATASET_ID = "999"
 DATASET = "Dataset999_Phantom"
@@ -29,9 +31,7 @@ class Demo:
     def __init__(self, folder: Path):
         self.folder = folder
         self.seconds: dict[str, float] = {}
-        self.nnunet = {
-            variable: str(folder / variable) for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
-        }
+        self.nnunet = {variable: str(folder / variable) for variable in VARIABLES}
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
@@ -93,12 +93,12 @@ class Demo:
             "fingerprint", "nnUNetv2_extract_fingerprint", "-d", DATASET_ID, "-np", "2", "--verify_dataset_integrity"
         )
         self._call("plan", "nnUNetv2_plan_experiment", "-d", DATASET_ID)
-        plans_folder = Path(self.nnunet["nnUNet_preprocessed"]) / DATASET
-        plans = json.loads((plans_folder / "nnUNetPlans.json").read_text())
+        plans_folder = Path(self.nnunet[PREPROCESSED]) / DATASET
+        plans = json.loads(plans_file(plans_folder).read_text())
         small = shrink_plan(
             plans, PLANS, configuration="3d_fullres", patch_size=(16, 48, 48), batch_size=2, features=(16, 32, 64)
         )
-        (plans_folder / f"{PLANS}.json").write_text(json.dumps(small, indent=2))
+        plans_file(plans_folder, PLANS).write_text(json.dumps(small, indent=2))
         self._call(
             "preprocess",
             *("nnUNetv2_preprocess", "-d", DATASET_ID, "-plans_name", PLANS, "-c", "3d_fullres", "-np", "2"),

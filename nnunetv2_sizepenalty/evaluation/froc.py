@@ -12,6 +12,7 @@ from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.calibration import Calibration, Reliability, VolumeRatio
 from nnunetv2_sizepenalty.evaluation.froc_curve import lowest_threshold
 from nnunetv2_sizepenalty.evaluation.nan_json import Number, read_record, to_json
+from nnunetv2_sizepenalty.evaluation.protocols import split_detection
 from nnunetv2_sizepenalty.evaluation.records import read_table
 from nnunetv2_sizepenalty.evaluation.sized import SizedRecord, size_field
 from nnunetv2_sizepenalty.evaluation.strata import ALL
@@ -133,3 +134,13 @@ def cases_at(points: pd.DataFrame, label: str, threshold: float) -> pd.DataFrame
     """Picks the rows of `Froc.points` at one of its thresholds: a cases.csv without the surface metrics."""
     chosen = (points["label"] == label) & np.isclose(points["threshold"], threshold, rtol=1e-9, atol=0)
     return points[chosen].drop(columns="threshold").reset_index(drop=True)
+
+
+def headlines(froc: Froc) -> list[str]:
+    """Returns the rule of detection and a line on each label, for the terminal and for logs."""
+    rule = split_detection(froc.summary.description)[1]
+    return [f"a lesion is found by {rule}"] + [
+        f"{name}: lesion-wise average precision {label.lesion_average_precision:.3f}, "
+        f"expected calibration error near lesions {label.expected_calibration_error:.3f}"
+        for name, label in froc.summary.labels.items()
+    ]

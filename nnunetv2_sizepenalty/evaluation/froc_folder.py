@@ -31,6 +31,7 @@ from nnunetv2_sizepenalty.evaluation.strata import ALL, stratum_names
 from nnunetv2_sizepenalty.lesions import ML, PX, SizeBins, SizeUnit
 from nnunetv2_sizepenalty.nnunet_io.classes import Label, Labels, read_labels
 from nnunetv2_sizepenalty.nnunet_io.dataset import read_dataset_json
+from nnunetv2_sizepenalty.nnunet_io.file_names import DATASET_JSON
 from nnunetv2_sizepenalty.nnunet_io.probabilities import read_probabilities
 from nnunetv2_sizepenalty.parallel import map_cases
 
@@ -77,7 +78,7 @@ def evaluate_probabilities(
         raise UserError(
             f"{probabilities_folder}: holds no .npz; predict with --save_probabilities (validate with --npz)"
         )
-    beside = Path(probabilities_folder) / "dataset.json"
+    beside = Path(probabilities_folder) / DATASET_JSON
     content = read_dataset_json(dataset_json or beside) if dataset_json or beside.exists() else None
     reader, references = mask_reader(reference_folder, content)
     bins = size_bins(reader.unit, bins_ml, bins_px)

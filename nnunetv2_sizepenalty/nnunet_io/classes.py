@@ -35,7 +35,7 @@ class Label:
     declared: tuple[int, ...] = ()
 
     def mask(self, array: np.ndarray) -> np.ndarray:
-        """The boolean mask of a label map's voxels that are of it."""
+        """Returns the boolean mask of a label map's voxels that are of it."""
         if not self.values:
             return array > 0
         if len(self.values) == 1:
@@ -98,7 +98,7 @@ class Labels:
 
 
 def read_labels(dataset_json: Mapping[str, Any]) -> Labels:
-    """The labels that nnU-Net's `LabelManager` makes of dataset.json's content.
+    """Reads dataset.json's labels as nnU-Net's `LabelManager` does.
 
     Raises:
         UserError: nnU-Net would refuse them.
@@ -111,7 +111,7 @@ def read_labels(dataset_json: Mapping[str, Any]) -> Labels:
 
 
 def labels_of(manager: "LabelManager") -> Labels:
-    """The labels of nnU-Net's own view of them."""
+    """Reads the labels of nnU-Net's own view of them."""
     return _labels(manager.label_dict, manager.regions_class_order)
 
 

@@ -40,7 +40,7 @@ class Dataset:
 
 
 def read_dataset_json(path: str | Path) -> dict[str, Any]:
-    """The content of nnU-Net's dataset.json.
+    """Reads nnU-Net's dataset.json.
 
     Raises:
         UserError: the file is missing or something else.
@@ -53,13 +53,18 @@ def read_dataset_json(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def declared_channels(channels: dict[str, int]) -> dict[str, Any]:
+    """Makes the entry of dataset.json that keeps them: role ("adc", "dwi", "mismatch") -> channel."""
+    return {"size_penalty": {"channels": channels}}
+
+
 def mismatch_channels(dataset_json: dict[str, Any]) -> dict[str, int] | None:
-    """Role ("adc", "dwi", "mismatch") -> channel, as `convert` wrote it down; None in other people's datasets."""
+    """Reads what `declared_channels` was given; None in other people's datasets."""
     return dataset_json.get("size_penalty", {}).get("channels")
 
 
 def find_dataset(dataset: str) -> Dataset:
-    """The raw dataset of that id or name, its cases found by nnU-Net's own functions.
+    """Finds the raw dataset of an id or name, its cases by nnU-Net's own functions.
 
     Raises:
         UserError: nnU-Net's folders are not set or do not hold it.
@@ -92,7 +97,7 @@ def find_dataset(dataset: str) -> Dataset:
 
 
 def image_files(dataset: Dataset) -> dict[str, tuple[Path, ...]]:
-    """Case -> its images, channel by channel, sorted by case; none where there are none."""
+    """Finds the images of each case, channel by channel, sorted by case; none where there are none."""
     if "dataset" in dataset.settings:
         listed = dataset.settings["dataset"]
         return {case: tuple(_listed_file(dataset.raw, name) for name in listed[case]["images"]) for case in listed}

@@ -7,7 +7,7 @@ SPLITS = "splits_final.json"
 # ours, beside nnU-Net's: the cases that no training sees
 TEST_FOLDS = "test_folds.json"
 
-IMAGES, REFERENCES = "imagesTr", "labelsTr"
+IMAGES, REFERENCES, TEST_IMAGES = "imagesTr", "labelsTr", "imagesTs"
 REFERENCE_COPIES = "gt_segmentations"
 
 FINAL, LATEST, BEST = "checkpoint_final.pth", "checkpoint_latest.pth", "checkpoint_best.pth"

@@ -7,5 +7,5 @@ RAW, PREPROCESSED, RESULTS = VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "
 
 
 def nnunet_folder(variable: str) -> Path | None:
-    """The folder that a variable names, or None."""
+    """Returns the folder that a variable names, or None."""
     return Path(os.environ[variable]) if os.environ.get(variable) else None

@@ -20,7 +20,7 @@ class Fold:
 
 
 def read_folds(folder: Path) -> tuple[Fold, ...] | None:
-    """The folds of a preprocessed dataset's folder, cases in the files' order; None where there is no split yet.
+    """Reads the folds in a dataset's preprocessed folder, cases in the files' order; None where there is no split.
 
     Raises:
         UserError: a file is no list of folds.
@@ -42,7 +42,7 @@ def read_folds(folder: Path) -> tuple[Fold, ...] | None:
 
 
 def nnunet_folds(cases: Sequence[str]) -> tuple[Fold, ...]:
-    """The folds that nnU-Net makes when a training starts without a split; none for fewer than five cases."""
+    """Makes the folds that nnU-Net does when a training starts without a split; none of fewer than five cases."""
     from nnunetv2.utilities.crossval_split import generate_crossval_split
 
     if len(cases) < 5:

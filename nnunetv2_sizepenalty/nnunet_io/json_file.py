@@ -8,7 +8,7 @@ from nnunetv2_sizepenalty.errors import UserError
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file.
+    """Reads a JSON file.
 
     Raises:
         UserError: it can't be read.

@@ -8,9 +8,12 @@ import numpy as np
 
 from nnunetv2_sizepenalty.errors import UserError
 
+# of the sliding window in nnU-Net's own validation; nnUNetv2_train can't be told another
+VALIDATION_STEP = 0.5
+
 
 def read_probabilities(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """The probabilities of one case, float32 (channels, z, y, x), from what nnU-Net saved with --npz.
+    """Reads the probabilities of one case, float32 (channels, z, y, x), from what nnU-Net saved with --npz.
 
     Args:
         shape: the expected one.
@@ -30,7 +33,7 @@ def read_probabilities(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def check_probabilities(probabilities: np.ndarray, shape: tuple[int, ...], path: Path | str) -> None:
-    """Raises UserError where the shape is not `shape` or a value is not a probability."""
+    """Refuses, with a UserError, another shape than `shape` and values that are no probabilities."""
     if probabilities.shape != shape:
         raise UserError(
             f"{path} has the shape {probabilities.shape}, reference and labels need {shape}: it belongs to another "

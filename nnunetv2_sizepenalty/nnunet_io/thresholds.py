@@ -20,5 +20,5 @@ def dense_thresholds(smallest: float = 1e-5, n: int = 93) -> tuple[float, ...]:
 
 
 def above(probability: np.ndarray, threshold: float) -> np.ndarray:
-    """The mask of a threshold: strictly above, compared in float32 as nnU-Net compares with 0.5."""
+    """Makes the mask of a threshold: strictly above, compared in float32 as nnU-Net compares with 0.5."""
     return probability > np.float32(threshold)

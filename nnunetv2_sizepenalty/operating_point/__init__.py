@@ -8,7 +8,6 @@ _HOMES = {
     "Cut": "grid",
     "ENSEMBLE": "point",
     "Grid": "grid",
-    "ModelFolder": "model_folder",
     "Objective": "scores",
     "OperatingPoint": "point",
     "Prediction": "predict",

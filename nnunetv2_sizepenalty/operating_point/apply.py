@@ -15,11 +15,11 @@ from nnunetv2_sizepenalty.atomic import atomic_folder
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.lesions import remove_small_components, voxel_volume_mm3
 from nnunetv2_sizepenalty.nnunet_io.classes import Labels, read_labels
+from nnunetv2_sizepenalty.nnunet_io.model_folder import copy_settings, read_settings
 from nnunetv2_sizepenalty.nnunet_io.probabilities import read_probabilities
 from nnunetv2_sizepenalty.nnunet_io.spacing import spacing_of
 from nnunetv2_sizepenalty.nnunet_io.thresholds import above, logit
 from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
-from nnunetv2_sizepenalty.operating_point.model_folder import read_json
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, FILE, OperatingPoint
 from nnunetv2_sizepenalty.parallel import map_cases
 
@@ -100,7 +100,7 @@ def apply_folder(
     Raises:
         UserError: the folder lacks something, was predicted with other labels, or `output` exists.
     """
-    dataset_json, plans = read_json(probabilities / "dataset.json"), read_json(probabilities / "plans.json")
+    dataset_json, plans = read_settings(probabilities)
     point.check_labels(dataset_json, probabilities)
     files = sorted(probabilities.glob("*.npz"))
     if not files:
@@ -111,8 +111,7 @@ def apply_folder(
     try:
         with atomic_folder(output) as folder:
             map_cases(partial(_apply, applied, folder), files, processes=processes, description="applying")
-            for name in ("dataset.json", "plans.json"):
-                shutil.copy(probabilities / name, folder / name)
+            copy_settings(probabilities, folder)
             shutil.copy(point.path, folder / FILE)
     except FileExistsError:
         raise UserError(f"{output} exists and is not empty: name a new folder with -o") from None

@@ -15,16 +15,14 @@ from nnunetv2_sizepenalty.atomic import atomic_folder
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
 from nnunetv2_sizepenalty.nnunet_io.classes import Labels
+from nnunetv2_sizepenalty.nnunet_io.fold_folder import fold_name
+from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
 from nnunetv2_sizepenalty.nnunet_io.thresholds import logit
 from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
-from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, FILE, OperatingPoint
 from nnunetv2_sizepenalty.operating_point.stock_trainer import STOCK_TRAINER, check_stock_network
 
 _HEAD = re.compile(r"decoder\.seg_layers\.(\d+)\.bias")
-# What nnUNetv2_export_model_to_zip takes along besides checkpoints; a fold without the last two can't be exported.
-_MODEL_FILES = ("plans.json", "dataset.json", "dataset_fingerprint.json")
-_FOLD_FILES = ("debug.json", "network_architecture.pdf", "progress.png", "validation/summary.json")
 BAKED = "baked_thresholds"
 
 
@@ -105,8 +103,7 @@ def bake_folder(
     filters = {fold: postprocessing(point.candidates, model.labels, cuts[fold]) for fold in folds}
     try:
         with atomic_folder(output) as folder:
-            for name in _MODEL_FILES:
-                _copy(model.path / name, folder / name)
+            model.copy_files(folder, folds)
             for fold in folds:
                 _bake_fold(model, folder, fold, cuts[fold], checkpoints, as_nnunet_trainer)
             # nnU-Net exports the postprocessing of the folds that it exports
@@ -125,9 +122,7 @@ def _bake_fold(
     checkpoints: Sequence[str],
     as_nnunet_trainer: bool,
 ) -> None:
-    source, target = model.fold_folder(fold), folder / f"fold_{fold}"
-    for name in _FOLD_FILES:
-        _copy(source / name, target / name)
+    source, target = model.fold_folder(fold), folder / fold_name(fold)
     for name in checkpoints:
         checkpoint = load_checkpoint(source / name)
         if BAKED in checkpoint:
@@ -148,16 +143,3 @@ def _write_postprocessing(folder: Path, filters: tuple[list, list[dict]] | None)
         return
     folder.mkdir()
     (folder / "postprocessing.pkl").write_bytes(pickle.dumps(filters))
-
-
-def _copy(source: Path, target: Path) -> None:
-    if source.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source, target)
-
-
-def missing_for_export(folder: Path) -> list[str]:
-    """Names the files without which nnUNetv2_export_model_to_zip fails, relative to a results folder."""
-    folds = [fold.name for fold in sorted(folder.glob("fold_*"))]
-    needed = [*_MODEL_FILES, *(f"{fold}/{name}" for fold in folds for name in _FOLD_FILES[-2:])]
-    return [name for name in needed if not (folder / name).is_file()]

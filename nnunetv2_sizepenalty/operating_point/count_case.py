@@ -102,7 +102,7 @@ def count_case(
 
 
 def _only(overlaps: Overlaps, keep: np.ndarray) -> Overlaps:
-    """The pairs whose predicted lesion stays."""
+    """Keeps the pairs whose predicted lesion stays."""
     pairs = keep[overlaps.prediction - 1]
     return replace(
         overlaps,

@@ -19,11 +19,11 @@ from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.calibration import CalibrationCounts, count_calibration
 from nnunetv2_sizepenalty.nnunet_io.classes import Label
+from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
 from nnunetv2_sizepenalty.nnunet_io.probabilities import check_probabilities, read_probabilities
 from nnunetv2_sizepenalty.nnunet_io.spacing import spacing_of
 from nnunetv2_sizepenalty.operating_point.count_case import CaseCounts, count_case
 from nnunetv2_sizepenalty.operating_point.grid import Grid
-from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder
 from nnunetv2_sizepenalty.operating_point.predict import FoldPredictor, Prediction, probabilities_from_logits
 from nnunetv2_sizepenalty.parallel import map_cases
 

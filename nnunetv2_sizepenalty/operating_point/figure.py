@@ -32,7 +32,7 @@ def draw(point: OperatingPoint, path: Path) -> None:
 
 
 def _scores(axis: Any, name: str, chosen: ClassPoint, objective: str) -> None:
-    """The objective's score against the threshold: each fold at its own smallest size, all cases in black."""
+    """Draws the objective's score against the threshold: each fold at its own smallest size, all cases in black."""
     score = Objective.parse(objective).score
     single = len(chosen.folds) == 1
     for fold, choice in chosen.choices.items():

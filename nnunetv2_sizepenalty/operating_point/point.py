@@ -12,9 +12,9 @@ from nnunetv2_sizepenalty.evaluation.calibration import Calibration
 from nnunetv2_sizepenalty.evaluation.nan_json import Number, read_record, to_json
 from nnunetv2_sizepenalty.evaluation.sized import as_tree
 from nnunetv2_sizepenalty.nnunet_io.classes import Labels
+from nnunetv2_sizepenalty.nnunet_io.json_file import read_json
 from nnunetv2_sizepenalty.operating_point.choose import Choice, CrossFit
 from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
-from nnunetv2_sizepenalty.operating_point.model_folder import read_json
 
 ENSEMBLE = "ensemble"
 FORMAT = 1

@@ -4,7 +4,6 @@ import contextlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,11 @@ from nnunetv2.inference.export_prediction import convert_predicted_logits_to_seg
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from nnunetv2.utilities.label_handling.label_handling import convert_labelmap_to_one_hot
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.operating_point.model_folder import FINAL, ModelFolder, nnunet_folder
-
-# of the sliding window in nnU-Net's own validation, which can't be told another
-VALIDATION_STEP = 0.5
+from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
+from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
+from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 
 
 @dataclass(frozen=True)
@@ -52,14 +49,14 @@ class FoldPredictor:
             )
             self._predictor.initialize_from_trained_model_folder(str(model.path), (fold,), how.checkpoint)
         configuration = self._predictor.configuration_manager
-        data = (nnunet_folder("nnUNet_preprocessed") or Path()) / model.dataset / configuration.data_identifier
+        data = model.preprocessed / configuration.data_identifier
         if not data.is_dir():
             raise UserError(f"{data} is missing: run nnUNetv2_preprocess, or set nnUNet_preprocessed")
-        # nnU-Net keeps a cascade's first predictions beside the model that made them
-        previous, (trainer, plans, name) = configuration.previous_stage_name, model.identifier
-        previous_folder = model.path.parent / f"{trainer}__{plans}__{previous}" / "predicted_next_stage" / name
+        previous = configuration.previous_stage_name
         self._dataset = infer_dataset_class(str(data))(
-            str(data), None, folder_with_segs_from_previous_stage=str(previous_folder) if previous else None
+            str(data),
+            None,
+            folder_with_segs_from_previous_stage=str(model.previous_stage(previous)) if previous else None,
         )
         self._data = data
 
@@ -83,7 +80,7 @@ class FoldPredictor:
 
 def probabilities_from_logits(logits: np.ndarray, properties: Mapping[str, Any], model: ModelFolder) -> np.ndarray:
     """Makes probabilities in the original image's grid, by the function with which nnU-Net writes its .npz."""
-    plans = PlansManager(model.plans)
+    plans = model.manager
     _, probabilities = convert_predicted_logits_to_segmentation_with_correct_shape(
         logits,
         plans,

@@ -7,11 +7,14 @@ from nnunetv2_sizepenalty import __version__
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.calibration import summarise_calibration
+from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
+from nnunetv2_sizepenalty.nnunet_io.fold_folder import fold_name, saved_probabilities
+from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
+from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 from nnunetv2_sizepenalty.operating_point.choose import choose, cross_fit
 from nnunetv2_sizepenalty.operating_point.count_cases import ClassCounts, ValidationCase, count_cases
 from nnunetv2_sizepenalty.operating_point.figure import draw
 from nnunetv2_sizepenalty.operating_point.grid import Grid
-from nnunetv2_sizepenalty.operating_point.model_folder import FINAL, ModelFolder
 from nnunetv2_sizepenalty.operating_point.point import (
     ENSEMBLE,
     FILE,
@@ -21,7 +24,7 @@ from nnunetv2_sizepenalty.operating_point.point import (
     OperatingPoint,
     Source,
 )
-from nnunetv2_sizepenalty.operating_point.predict import VALIDATION_STEP, Prediction
+from nnunetv2_sizepenalty.operating_point.predict import Prediction
 from nnunetv2_sizepenalty.operating_point.scores import Objective, Scores
 
 FIGURE, COUNTS = "operating_point.png", "counts"
@@ -68,7 +71,7 @@ def choose_operating_point(
         ValidationCase(model, fold, case, labels, grid, model.reference_file(case), origin, prediction, store)
         for fold in folds
         for case, origin in _origins(model, fold, prediction).items()
-        for store in [output / COUNTS / f"fold_{fold}" / f"{case}.npz"]
+        for store in [output / COUNTS / fold_name(fold) / f"{case}.npz"]
     ]
     chosen_model = _describe(model)
     _check_writable(output)
@@ -149,7 +152,7 @@ def _origins(model: ModelFolder, fold: str, prediction: Prediction | None) -> di
         if not checkpoint.is_file():
             raise UserError(f"{checkpoint} is missing: train the fold, or name another checkpoint with -chk")
         return dict.fromkeys(cases, checkpoint)
-    origins = {case: folder / "validation" / f"{case}.npz" for case in cases}
+    origins = {case: saved_probabilities(folder, case) for case in cases}
     if missing := [case for case, path in origins.items() if not path.is_file()]:
         trainer, plans, configuration = model.identifier
         command = f"nnUNetv2_train {model.dataset} {configuration} {fold} -tr {trainer} -p {plans} --val --npz"

@@ -4,11 +4,10 @@ from typing import Any
 
 from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import nn
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.operating_point.model_folder import ModelFolder
+from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
 
 STOCK_TRAINER = "nnUNetTrainer"
 
@@ -23,7 +22,7 @@ def check_stock_network(model: ModelFolder, checkpoint: dict[str, Any]) -> None:
     """
     name, configuration = checkpoint["trainer_name"], checkpoint["init_args"]["configuration"]
     remedy = "predict with this package installed, without --as-nnunet-trainer"
-    network = PlansManager(model.plans).get_configuration(configuration).network_arch_class_name
+    network = model.manager.get_configuration(configuration).network_arch_class_name
     if network.startswith("nnunetv2_sizepenalty."):
         raise UserError(f"the plan's network is {network}, which needs this package: {remedy}")
     if name == STOCK_TRAINER:
@@ -44,7 +43,7 @@ def _build(trainer_name: str, configuration: str, model: ModelFolder) -> nn.Modu
         raise UserError(
             f"nnU-Net does not find the model's trainer {trainer_name}: install where it comes from"
         ) from error
-    plans = PlansManager(model.plans)
+    plans = model.manager
     config = plans.get_configuration(configuration)
     channels = determine_num_input_channels(plans, config, model.dataset_json)
     return trainer.build_network_architecture(

@@ -7,11 +7,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from nnunetv2_sizepenalty.operating_point.bake import missing_for_export
+from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
+from nnunetv2_sizepenalty.nnunet_io.folders import RESULTS, nnunet_folder
+from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder, missing_for_export
+from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 from nnunetv2_sizepenalty.operating_point.choose import CrossFit
-from nnunetv2_sizepenalty.operating_point.model_folder import FINAL, nnunet_folder, read_json
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, ClassPoint, OperatingPoint
-from nnunetv2_sizepenalty.operating_point.predict import VALIDATION_STEP
 
 
 def print_point(point: OperatingPoint) -> None:
@@ -86,9 +87,9 @@ def _size(value: float) -> str:
 
 def print_baked(output: Path, folds: Sequence[str], checkpoints: Sequence[str], per_fold: bool) -> None:
     """Prints the nnU-Net commands that use a baked folder."""
-    results = nnunet_folder("nnUNet_results")
+    results = nnunet_folder(RESULTS)
     folder, parts = output.resolve(), output.resolve().name.split("__")
-    dataset = read_json(output / "plans.json")["dataset_name"]
+    dataset = ModelFolder(output).dataset
     chk = "" if FINAL in checkpoints else f" -chk {checkpoints[0]}"
     named = results is not None and len(parts) == 3 and folder.parent == results.resolve() / dataset
     for names in [[fold] for fold in folds] if per_fold else [list(folds)]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from nnunetv2_sizepenalty.phantom import signal
 from nnunetv2_sizepenalty.phantom.anatomy import AnalyticAnatomy, Anatomy
-from nnunetv2_sizepenalty.phantom.findings import Finding, paint_distractors, paint_lesions
+from nnunetv2_sizepenalty.phantom.findings import FindingTruth, paint_distractors, paint_lesions
 from nnunetv2_sizepenalty.phantom.grid import Grid, average
 from nnunetv2_sizepenalty.phantom.lesion_shapes import EllipsoidLesions, LesionSource
 from nnunetv2_sizepenalty.phantom.painting import Canvas
@@ -36,12 +36,12 @@ class PhantomCase:
     spacing_mm: tuple[float, float, float]
     affine: np.ndarray
     age: str
-    findings: tuple[Finding, ...]
+    findings: tuple[FindingTruth, ...]
     seed: int
     index: int
 
     @property
-    def lesions(self) -> tuple[Finding, ...]:
+    def lesions(self) -> tuple[FindingTruth, ...]:
         """The findings that `mask` labels."""
         return tuple(f for f in self.findings if f.kind == "lesion")
 

@@ -15,7 +15,7 @@ from nnunetv2_sizepenalty.atomic import atomic_folder
 from nnunetv2_sizepenalty.parallel import map_cases
 from nnunetv2_sizepenalty.phantom.anatomy import AnalyticAnatomy
 from nnunetv2_sizepenalty.phantom.case import PhantomCase, generate_case
-from nnunetv2_sizepenalty.phantom.findings import Finding
+from nnunetv2_sizepenalty.phantom.findings import FindingTruth
 from nnunetv2_sizepenalty.phantom.grid import Grid
 from nnunetv2_sizepenalty.phantom.lesion_masks import MaskFolder
 from nnunetv2_sizepenalty.phantom.mask_lesions import MaskLesions
@@ -133,7 +133,7 @@ class _Series:
         return record if lesions is None else record | {"masks": lesions.names}
 
 
-def _row(name: str, case: PhantomCase, finding: Finding) -> tuple:
+def _row(name: str, case: PhantomCase, finding: FindingTruth) -> tuple:
     age = case.age if finding.kind == "lesion" else ""
     factors = (finding.adc_factor, finding.dwi_factor, age)
     return (name, finding.kind, finding.volume_ml, finding.labelled_ml, *finding.centre_mm, *factors)

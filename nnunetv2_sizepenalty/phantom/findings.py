@@ -14,7 +14,7 @@ from nnunetv2_sizepenalty.phantom.signal import TissueProperties
 
 
 @dataclass(frozen=True)
-class Finding:
+class FindingTruth:
     """The truth about one lesion or distractor.
 
     Attributes:
@@ -42,7 +42,7 @@ class Findings:
     s0_factor: np.ndarray
     fraction: np.ndarray
     label: np.ndarray
-    findings: list[Finding]
+    findings: list[FindingTruth]
     age: str = ""
 
     @classmethod
@@ -100,7 +100,7 @@ def paint_lesions(
         painted.label[scan_box] |= label
         labelled = float(label.sum() * np.prod(parts) * canvas.subject.grid.voxel_ml)
         painted.findings.append(
-            Finding("lesion", lesion.volume_ml, labelled, _centre(canvas, box, fraction), adc_factor, dwi_factor)
+            FindingTruth("lesion", lesion.volume_ml, labelled, _centre(canvas, box, fraction), adc_factor, dwi_factor)
         )
     return painted
 
@@ -132,7 +132,7 @@ def paint_distractors(
             s0_factor = float(dwi_factor * np.exp(core * (adc_factor - 1)))
             painted.paint(box, fraction, adc_factor, s0_factor, patches[box])
             painted.findings.append(
-                Finding(kind.name, volume, 0.0, _centre(canvas, box, fraction), adc_factor, dwi_factor)
+                FindingTruth(kind.name, volume, 0.0, _centre(canvas, box, fraction), adc_factor, dwi_factor)
             )
     return painted
 

@@ -35,7 +35,7 @@ class StepMemory:
         return replace(self, per_sample=round(factor * self.per_sample))
 
     def largest_batch(self, limit: float) -> int:
-        """The largest batch size that stays below `limit` bytes; 0 if none does."""
+        """Finds the largest batch size that stays below `limit` bytes; 0 if none does."""
         return max(0, int((limit - self.fixed) // self.per_sample))
 
 

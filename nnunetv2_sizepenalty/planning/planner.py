@@ -1,6 +1,5 @@
 """nnU-Net's planner with AttentionASPPUNet in every configuration, and the recipe's patches in one of them."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,8 @@ from nnunetv2.paths import nnUNet_preprocessed
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.json_file import read_json
+from nnunetv2_sizepenalty.nnunet_io.plan import plans_file
 from nnunetv2_sizepenalty.planning.memory import CUDA_RESERVE, GIB, StepMemory, simulate_step
 from nnunetv2_sizepenalty.planning.notes import by, memory_note, padding_note, rounding_note
 from nnunetv2_sizepenalty.planning.shared_data import share_preprocessed_data
@@ -140,9 +141,9 @@ class SizePenaltyPlanner(ExperimentPlanner):
             raise UserError(
                 f"-c {self.configuration}: {self.dataset_name} can be planned for {', '.join(own)}; name one"
             )
-        stock = Path(nnUNet_preprocessed) / self.dataset_name / "nnUNetPlans.json"
+        stock = plans_file(Path(nnUNet_preprocessed) / self.dataset_name)
         if stock.is_file():
-            share_preprocessed_data(plans, json.loads(stock.read_text()))
+            share_preprocessed_data(plans, read_json(stock))
         super().save_plans(plans)
 
     def _network_order(self, size: Sequence[int], spacing: Sequence[float]) -> tuple[int, ...]:
@@ -193,7 +194,7 @@ class SizePenaltyPlanner(ExperimentPlanner):
 
 
 def plan_memory(topology: Topology, n_channels: int, n_heads: int, *, mixed_precision: bool = True) -> StepMemory:
-    """The estimate for a patch and its network, without deep supervision."""
+    """Estimates the memory of a patch and its network, without deep supervision."""
     reference = replace(topology, patch_size=tuple(16 * n for n in topology.divisor))
     memory = _simulated(reference, n_channels, n_heads, mixed_precision)
     return memory.scaled(math.prod(topology.patch_size) / math.prod(reference.patch_size))

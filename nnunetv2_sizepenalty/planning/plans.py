@@ -5,14 +5,13 @@ from nnunetv2.utilities.dataset_name_id_conversion import convert_dataset_name_t
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.dataset import find_dataset
+from nnunetv2_sizepenalty.nnunet_io.file_names import FINGERPRINT
 from nnunetv2_sizepenalty.planning.planner import Request, SizePenaltyPlanner
 from nnunetv2_sizepenalty.planning.topology import PRESETS
 
 
 def check_request(configuration: str, request: Request) -> None:
-    """Raises:
-    UserError: sizes that no plan can have, or that do not go together.
-    """
+    """Refuses, with a UserError, sizes that no plan can have or that do not go together."""
     n_axes = 2 if configuration == "2d" else 3
     if request.preset is not None and request.preset not in PRESETS:
         raise UserError(f"--preset {request.preset}: there are {', '.join(PRESETS)} and auto")
@@ -52,7 +51,7 @@ def plan_dataset(
     if not 0 < gpu_memory_gb < float("inf"):
         raise UserError(f"--gpu-memory-gb {gpu_memory_gb}: a positive number is needed")
     found = find_dataset(dataset)
-    if not (found.folder / "dataset_fingerprint.json").is_file():
+    if not (found.folder / FINGERPRINT).is_file():
         print(f"{found.name} has no fingerprint yet: nnU-Net extracts it", flush=True)
         extract_fingerprint_dataset(convert_dataset_name_to_id(found.name), num_processes=processes, clean=False)
     planner = SizePenaltyPlanner(found.name, gpu_memory_gb, configuration=configuration, request=request)

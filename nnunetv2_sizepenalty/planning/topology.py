@@ -39,7 +39,7 @@ class Topology:
 
 
 def topology_for(patch_size: Sequence[int], spacing: Sequence[float]) -> Topology:
-    """The stages for a patch; its size is rounded up to a multiple of the strides.
+    """Finds the stages for a patch; its size is rounded up to a multiple of the strides.
 
     The thesis's patches have the thesis's stages whatever the spacing; any other gets nnU-Net's
     (`get_pool_and_conv_props`).
@@ -62,7 +62,7 @@ def default_small_patch(topology: Topology) -> tuple[int, ...]:
 
 
 def architecture(topology: Topology) -> dict:
-    """A plan's `architecture` entry: AttentionASPPUNet at base 32, no convolution bias, dilations for the patch."""
+    """Makes a plan's `architecture`: AttentionASPPUNet at base 32, no convolution bias, dilations for the patch."""
     dim, n_stages = len(topology.patch_size), len(topology.strides)
     conv_op = convert_dim_to_conv_op(dim)
     norm_op = get_matching_instancenorm(conv_op)

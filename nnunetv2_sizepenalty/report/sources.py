@@ -1,6 +1,5 @@
 """Reads a case's masks and image for the viewer: the masks as they were scored."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,9 @@ from nnunetv2_sizepenalty.evaluation.masks import ENDINGS, Grid, MaskReader, mas
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.evaluation.summary import Summary
 from nnunetv2_sizepenalty.nnunet_io.classes import Label
+from nnunetv2_sizepenalty.nnunet_io.dataset import mismatch_channels
+from nnunetv2_sizepenalty.nnunet_io.file_names import DATASET_JSON
+from nnunetv2_sizepenalty.nnunet_io.json_file import read_json
 from nnunetv2_sizepenalty.report.scans import Scan, make_scan
 
 
@@ -42,9 +44,9 @@ class Sources:
     @cached_property
     def _channel(self) -> str:
         try:
-            content = json.loads((self.images_folder.parent / "dataset.json").read_text(encoding="utf-8"))
-            return f"_{content['size_penalty']['channels']['dwi']:04d}"
-        except (OSError, ValueError, KeyError, TypeError):
+            channels = mismatch_channels(read_json(self.images_folder.parent / DATASET_JSON))
+            return f"_{channels['dwi']:04d}"
+        except (UserError, AttributeError, KeyError, TypeError, ValueError):
             return "_0000"
 
     def masks(self, case: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Grid]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nnunetv2_sizepenalty.evaluation.metrics import METRICS, unit_of
 from nnunetv2_sizepenalty.evaluation.summary import Aggregate, Estimate, GroupTables, LabelSummary, Summary, Tables
-from nnunetv2_sizepenalty.pages.numbers import DASH, interval, number, size_name
+from nnunetv2_sizepenalty.pages.numbers import DASH, amount, interval, number, size_name
 from nnunetv2_sizepenalty.pages.table import Cell, Table
 
 SUMMARY_GROUPS: dict[str, tuple[str, ...]] = {
@@ -148,7 +148,7 @@ def lesion_strata_table(tables: Tables) -> Table:
             Cell(size_name(stratum.name)),
             Cell(f"{stratum.lesions:,}"),
             Cell(f"{stratum.missed:,}"),
-            Cell(f"{stratum.false_positives:,}", f"{number(stratum.false_positive_size)} {unit}"),
+            Cell(f"{stratum.false_positives:,}", amount(stratum.false_positive_size, unit)),
             *(estimate_cell(stratum.estimates[name]) for name in LESION_STRATA_COLUMNS),
         )
         for stratum in tables.lesion_strata

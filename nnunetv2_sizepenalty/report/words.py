@@ -5,7 +5,7 @@ import pandas as pd
 from nnunetv2_sizepenalty.evaluation.metrics import unit_of
 from nnunetv2_sizepenalty.evaluation.strata import NONE
 from nnunetv2_sizepenalty.evaluation.summary import LabelSummary
-from nnunetv2_sizepenalty.pages.numbers import number, percent, plural
+from nnunetv2_sizepenalty.pages.numbers import amount, number, percent, plural
 
 
 def headline(label: LabelSummary) -> str:
@@ -23,13 +23,12 @@ def _sizes(lesions: pd.DataFrame) -> str:
     """The median of some volumes and their range."""
     unit = unit_of(lesions)
     volumes = lesions[unit.column("volume")]
-    smallest, largest = number(volumes.min()), number(volumes.max())
+    smallest, median, largest = (amount(size, unit) for size in (volumes.min(), volumes.median(), volumes.max()))
     if len(volumes) == 1:
-        return f"It has {smallest} {unit}."
+        return f"It has {smallest}."
     if smallest == largest:
-        return f"Each has {smallest} {unit}."
-    median = number(volumes.median())
-    return f"Half of them are smaller than {median} {unit}; they range from {smallest} to {largest} {unit}."
+        return f"Each has {smallest}."
+    return f"Half of them are smaller than {median}; they range from {smallest.removesuffix(f' {unit}')} to {largest}."
 
 
 def missed_sizes(lesions: pd.DataFrame) -> str:
@@ -58,7 +57,7 @@ def false_positives(label: LabelSummary, lesions: pd.DataFrame) -> str:
         return "No predicted lesion is a false positive."
     per_case = everything.estimates["false_positives_per_case"].value
     text = f"{plural(count, 'predicted lesion')} {'is a false positive' if count == 1 else 'are false positives'}: "
-    text += f"{number(per_case, 2)} per case, {number(everything.false_positive_size)} {everything.unit} in all. "
+    text += f"{number(per_case, 2)} per case, {amount(everything.false_positive_size, everything.unit)} in all. "
     return text + _sizes(lesions[lesions["fate"] == "false positive"])
 
 

@@ -112,7 +112,7 @@ def find_lesions(
     slicewise: bool = False,
     processes: int = 1,
 ) -> dict[str, CaseLesions]:
-    """The lesions of preprocessed cases, from `folder`/lesion_locations where they were found before.
+    """Finds the lesions of preprocessed cases, from `folder`/lesion_locations where they were found before.
 
     They are found anew where a case's segmentation file or the dataset's classes have changed. In a folder that can't
     be written to they are found each time.

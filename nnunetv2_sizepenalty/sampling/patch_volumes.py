@@ -108,7 +108,7 @@ def draw_patch_volumes(
 
 
 def foreground_prior(volumes: PatchVolumes) -> np.ndarray:
-    """Mean share of foreground among a patch's valid voxels for each region or class, float (channels,)."""
+    """Averages the share of foreground among a patch's valid voxels; of each region or class, float (channels,)."""
     some = volumes.valid > 0
     return (volumes.voxels[some] / volumes.valid[some, None]).mean(axis=0)
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnunetv2_sizepenalty.figures.style import save
-from nnunetv2_sizepenalty.sampling.tau import Volumes, weights
+from nnunetv2_sizepenalty.sampling.choose_tau import VolumeSample, weights
 from nnunetv2_sizepenalty.sampling.tau_report import TauReport
 
 _SERIES = (("#0072b2", "-"), ("#d55e00", "--"))  # Okabe and Ito's, told apart by everybody
@@ -35,7 +35,7 @@ def tau_figure(report: TauReport) -> Figure:
     return figure
 
 
-def _distribution(axes: Axes, volumes: Volumes, color: str, style: str) -> None:
+def _distribution(axes: Axes, volumes: VolumeSample, color: str, style: str) -> None:
     ordered = np.sort(volumes.voxels)
     median = volumes.percentile(50)
     axes.step(

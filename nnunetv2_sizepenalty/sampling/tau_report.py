@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nnunetv2_sizepenalty.lesions import voxels_to_ml
-from nnunetv2_sizepenalty.sampling.tau import PERCENTILES, Volumes, gated_tau, median_tau, modifier, weights
+from nnunetv2_sizepenalty.sampling.choose_tau import PERCENTILES, VolumeSample, gated_tau, median_tau, modifier, weights
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class TauReport:
     trainer: str
     n_cases: int
     spacing_mm: tuple[float, ...] | None
-    patches: Volumes
-    lesions: Volumes
+    patches: VolumeSample
+    lesions: VolumeSample
     per_lesion: bool
     tau: float
     gate_ml: float | None = None
@@ -69,7 +69,7 @@ class TauReport:
         """mL of that many voxels of the plan."""
         return voxels_to_ml(voxels, self.spacing_mm)
 
-    def rows(self, volumes: Volumes) -> list[dict[str, float]]:
+    def rows(self, volumes: VolumeSample) -> list[dict[str, float]]:
         """Of each percentile the volume, in mL too where there is one, its weight for `tau` and for the suggestion."""
         return [
             {

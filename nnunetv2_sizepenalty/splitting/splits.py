@@ -42,7 +42,7 @@ def thesis_folds(order: Sequence[str], n_folds: int = 5) -> list[Fold]:
 
 
 def hold_out(groups: Mapping[str, str], share: float, seed: int) -> tuple[str, ...]:
-    """A test part of at most `share` of the cases, drawn by whole groups and by nothing but their names and the seed.
+    """Draws a test part of at most `share` of the cases, by whole groups and nothing but their names and the seed.
 
     Args:
         groups: case -> group.
@@ -113,7 +113,7 @@ def stratified_folds(
 
 
 def groups_by_pattern(names: Sequence[str], pattern: str) -> dict[str, str]:
-    """Case -> what `pattern` finds in its name: its first group in brackets, else the whole match.
+    """Groups cases by what `pattern` finds in their names: its first group in brackets, else the whole match.
 
     Raises:
         UserError: the pattern is no regular expression, or a name does not match.
@@ -134,7 +134,7 @@ def groups_by_pattern(names: Sequence[str], pattern: str) -> dict[str, str]:
 
 
 def default_groups(names: Sequence[str]) -> dict[str, str]:
-    """Case -> its BIDS subject (`sub-...`) where the name holds one, else each case its own group."""
+    """Groups cases by BIDS subject (`sub-...`) where the name holds one, else each case by itself."""
     return {name: match[0] if (match := re.match(r"sub-[A-Za-z0-9]+", name)) else name for name in names}
 
 

@@ -9,7 +9,7 @@ from nnunetv2_sizepenalty.errors import UserError
 
 
 def read_table(path: str | Path, cases: Sequence[str]) -> pd.DataFrame:
-    """A CSV with one row for each case in a column `case`, in the file's order, indexed by case; text throughout.
+    """Reads a CSV with one row for each case in a column `case`: in the file's order, indexed by case, text throughout.
 
     Raises:
         UserError: no such column, a case twice, an unknown case, or a case left out.
@@ -33,7 +33,7 @@ def read_table(path: str | Path, cases: Sequence[str]) -> pd.DataFrame:
 
 
 def read_column(table: pd.DataFrame, column: str) -> dict[str, str]:
-    """Case -> its value, stripped.
+    """Reads each case's value, stripped.
 
     Raises:
         UserError: a case has none, which would make one group or site of all such cases.

@@ -1,9 +1,10 @@
 """The trainers that `nnUNetv2_train -tr` finds: `nnUNetTrainer<COMBINATION>[_<modifier>...]`.
 
-`names` is the grammar, `factory` makes the classes, `base` is what all of them share, `recipe` the thesis's
-recipe, `patches` what its batches hold, `augmentation` what is done to them, `schedule` its learning rate,
-`training_log` what is said of it (`measures`, `progress`), `checkpoints` what survives a killed job. Classes are made
-when asked for: `from nnunetv2_sizepenalty.trainers import nnUNetTrainerDTS_tau300` works.
+`names` is the grammar, `factory` makes the classes, `base` is what all of them share, hook by hook, `recipe` the
+thesis's recipe: the only two that know nnU-Net's trainer. They call `patches` (what batches hold), `augmentation` (what
+is done to them), `schedule`, `training_log` (`measures`, `progress_figure`), `resume` and `job_signals` (what survives
+a killed job), `tau`, `prior_bias`, `cells`, `lesion_sampling` (what modifiers ask for). Classes are made when asked
+for: `from nnunetv2_sizepenalty.trainers import nnUNetTrainerDTS_tau300` works.
 """
 
 from __future__ import annotations

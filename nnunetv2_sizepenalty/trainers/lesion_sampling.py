@@ -1,13 +1,15 @@
 """`_lesionuniform`: forced patches are centred on a lesion, each of the case's lesions equally likely."""
 
+from collections.abc import Sequence
+
 import numpy as np
-import torch.distributed as dist
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
 from nnunetv2_sizepenalty.nnunet_io.classes import labels_of
 from nnunetv2_sizepenalty.sampling.lesion_locations import CaseLesions, find_lesions
+from nnunetv2_sizepenalty.trainers.processes import from_first_process
 
 
 class LesionUniformDataset:
@@ -39,38 +41,21 @@ class LesionUniformDataset:
         return *arrays, {**properties, "class_locations": locations}
 
 
-class LesionSampling:
-    """Mixin for nnUNetTrainer: `sampling = "lesionuniform"` says where the forced patches of its batches lie."""
+def lesion_uniform(
+    datasets: Sequence[nnUNetBaseDataset], folder: str, label_manager: LabelManager
+) -> tuple[tuple[LesionUniformDataset, ...], str]:
+    """Returns the datasets with their lesions in the place of nnU-Net's classes, and what was found, in words.
 
-    sampling: str | None = None
-    _lesion_uniform: tuple[LesionUniformDataset, ...] | None = None
-
-    def get_tr_and_val_datasets(self):
-        if self.sampling != "lesionuniform":
-            return super().get_tr_and_val_datasets()
-        if self._lesion_uniform is None:
-            datasets = super().get_tr_and_val_datasets()
-            lesions = self._find_lesions(sorted({case for dataset in datasets for case in dataset.identifiers}))
-            self._lesion_uniform = tuple(
-                LesionUniformDataset(dataset, lesions, self.label_manager) for dataset in datasets
-            )
-        return self._lesion_uniform
-
-    def _find_lesions(self, identifiers: list[str]) -> dict[str, CaseLesions]:
-        """The first process finds them, the others read what it has found."""
-        for turn in (True, False):
-            if (self.local_rank == 0) == turn:
-                lesions = find_lesions(
-                    self.preprocessed_dataset_folder,
-                    identifiers,
-                    labels_of(self.label_manager).channels,
-                    processes=get_allowed_n_proc_DA(),
-                )
-            if self.is_ddp:
-                dist.barrier()
-        without = sum(len(case) == 0 for case in lesions.values())
-        self.print_to_log_file(
-            f"Forced patches are centred on one of {sum(map(len, lesions.values()))} lesions, drawn uniformly within "
-            f"its case; {without} of {len(lesions)} cases have none."
-        )
-        return lesions
+    Args:
+        datasets: nnU-Net's, of training and validation.
+        folder: of the preprocessed cases.
+    """
+    cases = sorted({case for dataset in datasets for case in dataset.identifiers})
+    channels = labels_of(label_manager).channels
+    lesions = from_first_process(lambda: find_lesions(folder, cases, channels, processes=get_allowed_n_proc_DA()))
+    without = sum(len(of_case) == 0 for of_case in lesions.values())
+    found = (
+        f"Forced patches are centred on one of {sum(map(len, lesions.values()))} lesions, drawn uniformly within "
+        f"its case; {without} of {len(lesions)} cases have none."
+    )
+    return tuple(LesionUniformDataset(dataset, lesions, label_manager) for dataset in datasets), found

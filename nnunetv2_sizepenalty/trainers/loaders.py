@@ -13,6 +13,9 @@ import numpy as np
 import torch
 from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
 from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
+from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
+
+from nnunetv2_sizepenalty.trainers.processes import from_first_process
 
 
 def seed_everything(entropy: Sequence[int]) -> None:
@@ -21,6 +24,17 @@ def seed_everything(entropy: Sequence[int]) -> None:
     random.seed(int(python_seed))
     np.random.seed(numpy_seed)
     torch.manual_seed(int(torch_seed))
+
+
+def run_entropy(seed: int | None) -> int:
+    """Returns the number that names a run's batches, and with a seed seeds this process.
+
+    Every process of a DDP run must start from the same weights, and gets the same number.
+    """
+    if seed is None:
+        return from_first_process(lambda: np.random.SeedSequence().entropy)
+    seed_everything((seed,))
+    return seed
 
 
 class SeededLoader:
@@ -94,3 +108,12 @@ def start(loader: SeededLoader, processes: int, cached: int, pin_memory: bool):
     )
     augmenter.restart()  # the workers start before the process holds signal handlers and CUDA memory
     return augmenter
+
+
+def start_both(train: SeededLoader, validation: SeededLoader, pin_memory: bool) -> tuple:
+    """Puts workers before a run's loaders, as many as nnU-Net would."""
+    processes = get_allowed_n_proc_DA()
+    return (
+        start(train, processes, max(6, processes // 2), pin_memory),
+        start(validation, (processes + 1) // 2, max(3, processes // 4), pin_memory),
+    )

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from nnunetv2_sizepenalty.losses import COMBINATIONS
+from nnunetv2_sizepenalty.losses.size_term import AUTO, CAP, TAU, WEIGHT, Gate, Millilitres, SizeTerm
+from nnunetv2_sizepenalty.losses.terms import COMBINATIONS
 
 PREFIX = "nnUNetTrainer"
 # nnU-Net's own loss and recipe on our network
@@ -30,6 +31,10 @@ def _yes(text: str) -> bool:
     return True
 
 
+def _itself(value: Any) -> Any:
+    return value
+
+
 @dataclass(frozen=True)
 class Modifier:
     """One row of the grammar.
@@ -37,11 +42,13 @@ class Modifier:
     Attributes:
         example: how it is written, without the underscore.
         pattern: what it must match in full; a group `value` is handed to `parse`.
-        attribute: the trainer's class attribute that it sets.
+        attribute: what it is called in `TrainerName.values`; the trainer's class attribute that it sets.
         parse: text of the group `value` to the attribute's value.
         meaning: one line for --help and docs.
         slot: modifiers of one slot exclude each other; slots come in this order in a name.
-        size_term: whether it means something only where S is.
+        size_term: where it is of S and means something only beside S: the field of the trainer's `size_term` that it
+            sets, in place of a class attribute.
+        value: what that field becomes, of the parsed value.
         partner: whether it means something only where other terms are as well.
         minimum: the smallest value, excluded when 0 makes no sense.
     """
@@ -52,7 +59,8 @@ class Modifier:
     parse: Callable[[str], Any]
     meaning: str
     slot: int
-    size_term: bool = False
+    size_term: str | None = None
+    value: Callable[[Any], Any] = _itself
     partner: bool = False
     minimum: float | None = None
 
@@ -66,7 +74,7 @@ class Modifier:
 
     def fits(self, combination: str) -> bool:
         """Whether it means something beside these letters."""
-        return ("S" in combination or not self.size_term) and (len(combination) > 1 or not self.partner)
+        return ("S" in combination or self.size_term is None) and (len(combination) > 1 or not self.partner)
 
 
 SMALLEST = 1e-12
@@ -95,7 +103,7 @@ MODIFIERS: tuple[Modifier, ...] = (
         _yes,
         "S for each lesion and the voxels nearest to it, not for the whole patch",
         slot=1,
-        size_term=True,
+        size_term="per_lesion",
     ),
     Modifier(
         "softcap",
@@ -104,7 +112,7 @@ MODIFIERS: tuple[Modifier, ...] = (
         _yes,
         "S nears its cap smoothly, c (1 - exp(-x / c)), and keeps a gradient beyond it",
         slot=2,
-        size_term=True,
+        size_term="soft_cap",
     ),
     Modifier(
         "logratio",
@@ -113,7 +121,7 @@ MODIFIERS: tuple[Modifier, ...] = (
         _yes,
         "|log((V_p + 1) / (V_g + 1))| in S: half and twice the volume cost the same",
         slot=3,
-        size_term=True,
+        size_term="log_ratio",
     ),
     Modifier(
         "gate5ml",
@@ -122,7 +130,8 @@ MODIFIERS: tuple[Modifier, ...] = (
         _number,
         "S in full for lesions up to this volume, down to a tenth for larger ones",
         slot=4,
-        size_term=True,
+        size_term="gate",
+        value=lambda ml: Gate(Millilitres(ml)),
         minimum=SMALLEST,
     ),
     Modifier(
@@ -132,7 +141,8 @@ MODIFIERS: tuple[Modifier, ...] = (
         _number,
         "the same, by the volume that is predicted so far",
         slot=4,
-        size_term=True,
+        size_term="gate",
+        value=lambda ml: Gate(Millilitres(ml), by="predicted"),
         minimum=SMALLEST,
     ),
     Modifier(
@@ -142,7 +152,8 @@ MODIFIERS: tuple[Modifier, ...] = (
         _number,
         "S for lesions up to this volume alone",
         slot=4,
-        size_term=True,
+        size_term="gate",
+        value=lambda ml: Gate(Millilitres(ml), hard=True),
         minimum=SMALLEST,
     ),
     Modifier(
@@ -152,7 +163,7 @@ MODIFIERS: tuple[Modifier, ...] = (
         int,
         "S in the last 40 % of the training alone",
         slot=5,
-        size_term=True,
+        size_term="late_percent",
         partner=True,
     ),
     Modifier(
@@ -162,7 +173,7 @@ MODIFIERS: tuple[Modifier, ...] = (
         int,
         "the weight of S rises from 0 over the first 50 epochs",
         slot=5,
-        size_term=True,
+        size_term="anneal_epochs",
         partner=True,
         minimum=1,
     ),
@@ -173,7 +184,7 @@ MODIFIERS: tuple[Modifier, ...] = (
         str,
         "the weight of S is set in each step so that its logit gradient is 0.3 of its partners' (_lambda: that share)",
         slot=6,
-        size_term=True,
+        size_term="weighting",
         partner=True,
     ),
     Modifier(
@@ -183,7 +194,7 @@ MODIFIERS: tuple[Modifier, ...] = (
         str,
         "exp(-s) S + s with a trained s; exp(-s) starts at the weight of S",
         slot=6,
-        size_term=True,
+        size_term="weighting",
         partner=True,
     ),
     Modifier(
@@ -207,9 +218,9 @@ MODIFIERS: tuple[Modifier, ...] = (
         "tau" + _NUMBER,
         "tau",
         _number,
-        "size scale of S in voxels, 600 without it",
+        f"size scale of S in voxels, {TAU:g} without it",
         slot=10,
-        size_term=True,
+        size_term="tau",
         minimum=SMALLEST,
     ),
     Modifier(
@@ -219,7 +230,8 @@ MODIFIERS: tuple[Modifier, ...] = (
         _number,
         "the same in mL, by the plan's spacing",
         slot=10,
-        size_term=True,
+        size_term="tau",
+        value=Millilitres,
         minimum=SMALLEST,
     ),
     Modifier(
@@ -229,16 +241,17 @@ MODIFIERS: tuple[Modifier, ...] = (
         _yes,
         "the median lesion volume of the fold's training patches (of its lesions with _perlesion)",
         slot=10,
-        size_term=True,
+        size_term="tau",
+        value=lambda yes: AUTO,
     ),
     Modifier(
         "lambda0p1",
         "lambda" + _NUMBER,
         "size_weight",
         _number,
-        "weight of S, 0.3 beside other terms and 1 alone without it",
+        f"weight of S, {WEIGHT:g} beside other terms and 1 alone without it",
         slot=11,
-        size_term=True,
+        size_term="weight",
         minimum=SMALLEST,
     ),
     Modifier(
@@ -246,9 +259,9 @@ MODIFIERS: tuple[Modifier, ...] = (
         "cap" + _NUMBER,
         "cap",
         _number,
-        "largest value of S for one sample, 10 without it",
+        f"largest value of S for one sample, {CAP:g} without it",
         slot=12,
-        size_term=True,
+        size_term="cap",
         minimum=SMALLEST,
     ),
     Modifier(
@@ -271,17 +284,47 @@ MODIFIERS: tuple[Modifier, ...] = (
 )
 
 
+_BY_ATTRIBUTE = {modifier.attribute: modifier for modifier in MODIFIERS}
+
+
 @dataclass(frozen=True)
 class TrainerName:
-    """What a name means: the combination of loss terms and the class attributes that its modifiers set."""
+    """What a name means.
+
+    Attributes:
+        combination: its loss terms.
+        values: what its modifiers say, by their `attribute`.
+    """
 
     name: str
     combination: str
     values: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def size_term(self) -> SizeTerm:
+        """S: the thesis's, with the fields that modifiers set.
+
+        >>> parse("nnUNetTrainerDTS_tau2ml_cap20").size_term == SizeTerm(tau=Millilitres(2.0), cap=20.0)
+        True
+        """
+        named = ((_BY_ATTRIBUTE[attribute], value) for attribute, value in self.values.items())
+        return SizeTerm(**{m.size_term: m.value(value) for m, value in named if m.size_term is not None})
+
+    @property
+    def class_attributes(self) -> dict[str, Any]:
+        """The trainer's class attributes, but for its recipe.
+
+        >>> parse("nnUNetTrainerDT_2epochs").class_attributes
+        {'combination': 'DT', 'epochs': 2}
+        """
+        own = {key: value for key, value in self.values.items() if _BY_ATTRIBUTE[key].size_term is None}
+        own.pop("recipe", None)
+        size_term = {"size_term": self.size_term} if "S" in self.combination else {}
+        return {"combination": self.combination, **size_term, **own}
+
 
 def parse(name: str) -> TrainerName | None:
-    """Reads a trainer's name; None when it is none of ours.
+    """Reads a trainer's name; returns None when it is none of ours.
 
     >>> dict(parse("nnUNetTrainerDTS_tau300_250epochs").values)
     {'tau': 300.0, 'epochs': 250}

@@ -10,6 +10,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 
 from nnunetv2_sizepenalty.sampling.patch_volumes import PatchKind
 from nnunetv2_sizepenalty.trainers.loaders import SeededLoader
+from nnunetv2_sizepenalty.trainers.processes import of_all_processes
 
 PATCHES_PER_CASE = 10
 LARGE_FOREGROUND, SMALL_FOREGROUND = 0.7, 1.0
@@ -48,12 +49,24 @@ def nnunet_patches(configuration: ConfigurationManager) -> tuple[PatchKind, ...]
     return (PatchKind(tuple(configuration.patch_size), NNUNET_FOREGROUND, probabilistic=False),)
 
 
-@dataclass(frozen=True)
-class Deal:
-    """Which cases and which size each batch of an epoch has; depends on these values and the epoch's number alone.
+def batches_per_epoch(n_cases: int, batch_size: int) -> int:
+    """Returns how many batches hold ten patches of each case."""
+    return ceil(PATCHES_PER_CASE * n_cases / batch_size)
 
-    Every case is dealt once before one is dealt again: `PATCHES_PER_CASE` times an epoch, and once more where the last
-    batch has to be filled. So any worker or process of a run can tell its own share without asking the others.
+
+def share_of_batch(batch_size: int, rank: int) -> slice:
+    """Returns this process's part of a batch of all processes; `batch_size` is of this one."""
+    sizes = of_all_processes([batch_size])
+    start = sum(sizes[:rank])
+    return slice(start, start + batch_size)
+
+
+@dataclass(frozen=True)
+class BatchSampler:
+    """Samples which cases and which size each batch of an epoch has, from these values and the epoch's number alone.
+
+    Every case comes once before one comes again: `PATCHES_PER_CASE` times an epoch, and once more where the last batch
+    has to be filled. So any worker or process of a run can tell its own share without asking the others.
 
     Attributes:
         cases: identifiers.
@@ -73,7 +86,7 @@ class Deal:
         return batches_per_epoch(len(self.cases), self.batch_size)
 
     def epoch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Indices into `cases`, int (batches, batch_size), and which batches are small, bool (batches,)."""
+        """Returns indices into `cases`, int (batches, batch_size), and which batches are small, bool (batches,)."""
         generator = np.random.default_rng([*self.entropy, number])
         small = generator.random(self.batches) < self.small_probability
         needed = self.batches * self.batch_size
@@ -81,17 +94,12 @@ class Deal:
         return np.concatenate(rounds)[:needed].reshape(self.batches, self.batch_size), small
 
 
-def batches_per_epoch(n_cases: int, batch_size: int) -> int:
-    """The batches that hold ten patches of each case."""
-    return ceil(PATCHES_PER_CASE * n_cases / batch_size)
-
-
-class DealtLoader(SeededLoader):
-    """Makes the batches of a `Deal` with nnU-Net's loaders of the two patch sizes.
+class TwoSizeLoader(SeededLoader):
+    """Makes the batches of a `BatchSampler` with nnU-Net's loaders of the two patch sizes.
 
     Args:
-        large, small: nnU-Net's loaders; `small` may be None where the deal has no small batches.
-        deal: of all processes.
+        large, small: nnU-Net's loaders; `small` may be None where no batch is small.
+        sampler: of all processes.
         share: the part of a batch that this process makes, as long as the loaders' batch size.
         entropy, first: as for `SeededLoader`.
     """
@@ -100,16 +108,16 @@ class DealtLoader(SeededLoader):
         self,
         large: nnUNetDataLoader,
         small: nnUNetDataLoader | None,
-        deal: Deal,
+        sampler: BatchSampler,
         share: slice,
         entropy: Sequence[int],
         first: int = 0,
     ):
         super().__init__(large, entropy, first)
         self.small = small
-        self.deal = deal
+        self.sampler = sampler
         self.share = share
-        self._epoch, self._dealt = None, None
+        self._epoch, self._sampled = None, None
         for loader in filter(None, (large, small)):
             # what nnU-Net's loader asks for the cases of a batch: it would draw them with replacement
             loader.get_indices = self._cases_of_batch
@@ -118,9 +126,9 @@ class DealtLoader(SeededLoader):
         return self._cases
 
     def make(self, number: int) -> dict:
-        epoch, iteration = divmod(number, self.deal.batches)
+        epoch, iteration = divmod(number, self.sampler.batches)
         if epoch != self._epoch:
-            self._epoch, self._dealt = epoch, self.deal.epoch(epoch)
-        indices, small = self._dealt
-        self._cases = [self.deal.cases[index] for index in indices[iteration, self.share]]
+            self._epoch, self._sampled = epoch, self.sampler.epoch(epoch)
+        indices, small = self._sampled
+        self._cases = [self.sampler.cases[index] for index in indices[iteration, self.share]]
         return next(self.small if small[iteration] else self.loader)

@@ -1,10 +1,15 @@
 """`_priorbias`: the network starts by predicting each class as often as the training patches hold it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
+from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
-from nnunetv2_sizepenalty.sampling.patch_volumes import draw_patch_volumes, foreground_prior
+from nnunetv2_sizepenalty.sampling.patch_volumes import PatchKind, draw_patch_volumes, foreground_prior
 from nnunetv2_sizepenalty.trainers.processes import from_first_process
 
 # of a class that the patches that were drawn happen not to hold
@@ -41,35 +46,24 @@ def set_head_bias(network: nn.Module, bias: np.ndarray) -> None:
             head.bias.copy_(torch.as_tensor(bias))
 
 
-class PriorBias:
-    """Mixin for nnUNetTrainer: with `prior_bias` a new training sets the heads' bias before its first step.
+def start_at_prior(
+    network: nn.Module,
+    dataset: nnUNetBaseDataset,
+    kinds: Sequence[PatchKind],
+    label_manager: LabelManager,
+    batch_size: int,
+) -> np.ndarray:
+    """Sets the heads' bias to the prior of the training patches; returns it, the same in all processes.
 
     Then the soft volume starts near the truth, not at half the patch, where S is at its cap.
+
+    Args:
+        network: also with what DDP and torch.compile put around it.
+        dataset: the training cases.
+        kinds: the patches that the recipe draws.
+        batch_size: of all processes together.
     """
-
-    prior_bias = False
-
-    def on_train_start(self) -> None:
-        if not self.was_initialized:
-            self.initialize()
-        if self.prior_bias and self.current_epoch == 0 and self._resume is None:
-            prior = self._foreground_prior()
-            set_head_bias(self._bare_network(), prior_log_odds(prior, self.label_manager.has_regions))
-            shares = ", ".join(f"{share:.3g}" for share in prior)
-            self.print_to_log_file(f"Bias of the heads at the log-odds of foreground in the training patches: {shares}")
-        super().on_train_start()
-
-    def _foreground_prior(self) -> np.ndarray:
-        """Of the fold's training cases; the same in all processes."""
-        dataset, _ = self.get_tr_and_val_datasets()
-        configuration = self.configuration_manager
-        kinds = self.patch_kinds(configuration)
-        return from_first_process(
-            self,
-            lambda: foreground_prior(draw_patch_volumes(dataset, kinds, self.label_manager, configuration.batch_size)),
-        )
-
-    def _bare_network(self) -> nn.Module:
-        """Without what DDP and torch.compile put around it."""
-        network = self.network.module if self.is_ddp else self.network
-        return getattr(network, "_orig_mod", network)
+    prior = from_first_process(lambda: foreground_prior(draw_patch_volumes(dataset, kinds, label_manager, batch_size)))
+    network = network.module if isinstance(network, DistributedDataParallel) else network
+    set_head_bias(getattr(network, "_orig_mod", network), prior_log_odds(prior, label_manager.has_regions))
+    return prior

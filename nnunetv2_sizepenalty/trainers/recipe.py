@@ -1,35 +1,38 @@
 """The thesis's recipe (section 4.4) on the plan's patches and batch, and on our network."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from torch import autocast
 
 from nnunetv2_sizepenalty.mismatch import RecomputeMismatch
+from nnunetv2_sizepenalty.nnunet_io.dataset import mismatch_channels
+from nnunetv2_sizepenalty.trainers.attributes import attributes_set
 from nnunetv2_sizepenalty.trainers.augmentation import after_augmentation, elastic_margin, thesis_transforms
 from nnunetv2_sizepenalty.trainers.base import STREAMS, SizePenaltyTrainer
-from nnunetv2_sizepenalty.trainers.loaders import unstarted_loaders
-from nnunetv2_sizepenalty.trainers.network import AttentionASPPMixin
+from nnunetv2_sizepenalty.trainers.loaders import start_both, unstarted_loaders
+from nnunetv2_sizepenalty.trainers.network import build_attention_aspp_unet
 from nnunetv2_sizepenalty.trainers.patches import (
     LARGE_FOREGROUND,
     SMALL_FOREGROUND,
-    Deal,
-    DealtLoader,
+    BatchSampler,
     SmallPatches,
+    TwoSizeLoader,
     batches_per_epoch,
+    share_of_batch,
     thesis_patches,
 )
 from nnunetv2_sizepenalty.trainers.schedule import IterationOneCycleLR
 
 
-class ThesisTrainer(AttentionASPPMixin, SizePenaltyTrainer):
+class ThesisTrainer(SizePenaltyTrainer):
     """AdamW under OneCycleLR, gradient clipping at 1, no deep supervision, ten patches per case and epoch."""
 
     max_learning_rate = 3e-4
@@ -39,6 +42,7 @@ class ThesisTrainer(AttentionASPPMixin, SizePenaltyTrainer):
     one_cycle = {"pct_start": 0.2, "div_factor": 25.0, "final_div_factor": 1000.0}
     augmentation = "thesis"
     patch_kinds = staticmethod(thesis_patches)
+    build_network_architecture = staticmethod(build_attention_aspp_unet)
 
     def __init__(self, plans, configuration, fold, dataset_json, device=torch.device("cuda")):  # noqa: B008 nnU-Net's signature
         super().__init__(plans, configuration, fold, dataset_json, device)
@@ -81,9 +85,6 @@ class ThesisTrainer(AttentionASPPMixin, SizePenaltyTrainer):
         )
         return optimizer, schedule
 
-    def on_epoch_resumed(self, iteration: int) -> None:
-        self.lr_scheduler.step(self.current_epoch, iteration)
-
     def get_dataloaders(self):
         large = self._unstarted(self.configuration_manager, LARGE_FOREGROUND)
         small, probability = (None, None), 0.0
@@ -95,41 +96,25 @@ class ThesisTrainer(AttentionASPPMixin, SizePenaltyTrainer):
             probability = self.small_patches.probability
             configuration = {**self.configuration_manager.configuration, "patch_size": list(self.small_patches.size)}
             small = self._unstarted(ConfigurationManager(configuration), SMALL_FOREGROUND)
-        share = self._share_of_batch()
+        share = share_of_batch(self.batch_size, self.local_rank)
         loaders = []
         for stream, large_loader, small_loader in zip(STREAMS, large, small, strict=True):
             run = self.entropy_of(stream)
-            deal = Deal(tuple(large_loader.indices), self.configuration_manager.batch_size, probability, run)
+            sampler = BatchSampler(tuple(large_loader.indices), self.configuration_manager.batch_size, probability, run)
             batches = (*run, self.local_rank)
-            loaders.append(DealtLoader(large_loader, small_loader, deal, share, batches, self.first_batch(stream)))
-        return self.start_loaders(*loaders)
+            loaders.append(TwoSizeLoader(large_loader, small_loader, sampler, share, batches, self.first_batch(stream)))
+        return start_both(*loaders, pin_memory=self.device.type == "cuda")
 
     def _unstarted(self, configuration: ConfigurationManager, foreground: float) -> tuple:
-        """nnU-Net's own loaders for that configuration's patch, with that share of patches forced onto a lesion."""
+        """Returns nnU-Net's loaders for that configuration's patch, with that share of patches forced onto a lesion."""
         # nnU-Net draws a batch to start its loaders: one patch is enough
-        with self._as_if(configuration_manager=configuration, oversample_foreground_percent=foreground, batch_size=1):
-            loaders = unstarted_loaders(super(SizePenaltyTrainer, self).get_dataloaders)
+        with attributes_set(
+            self, configuration_manager=configuration, oversample_foreground_percent=foreground, batch_size=1
+        ):
+            loaders = unstarted_loaders(partial(nnUNetTrainer.get_dataloaders, self))
         for loader in loaders:
             loader.batch_size = self.batch_size
         return loaders
-
-    @contextmanager
-    def _as_if(self, **attributes) -> Iterator[None]:
-        before = {name: getattr(self, name) for name in attributes}
-        vars(self).update(attributes)
-        try:
-            yield
-        finally:
-            vars(self).update(before)
-
-    def _share_of_batch(self) -> slice:
-        """This process's part of a batch of all processes."""
-        sizes = [self.batch_size]
-        if self.is_ddp:
-            sizes = [None] * dist.get_world_size()
-            dist.all_gather_object(sizes, self.batch_size)
-        start = sum(sizes[: self.local_rank])
-        return slice(start, start + self.batch_size)
 
     def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self):
         rotation, dummy_2d, initial, axes = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
@@ -157,7 +142,8 @@ class ThesisTrainer(AttentionASPPMixin, SizePenaltyTrainer):
 
     @property
     def _channel_roles(self) -> dict[str, int] | None:
-        return self.dataset_json.get("size_penalty", {}).get("channels")
+        """Which channels are adc, dwi and mismatch, where the dataset says so."""
+        return mismatch_channels(self.dataset_json)
 
     def _augmented_channels(self) -> list[int] | None:
         """All but the mismatch, which is recomputed; None for all where the dataset has none."""
@@ -166,13 +152,17 @@ class ThesisTrainer(AttentionASPPMixin, SizePenaltyTrainer):
         return [channel for channel in range(self.num_input_channels) if channel != self._channel_roles["mismatch"]]
 
     def _with_mismatch(self, transforms: ComposeTransforms) -> ComposeTransforms:
-        """Recomputes the mismatch channel after everything else, where the dataset says which one it is."""
+        """Recomputes the mismatch channel after everything else, where there is one."""
         roles = self._channel_roles
         if roles is None:
             return transforms
         return ComposeTransforms(
             [*transforms.transforms, RecomputeMismatch(roles["adc"], roles["dwi"], roles["mismatch"])]
         )
+
+    def on_train_epoch_start(self) -> None:
+        super().on_train_epoch_start()
+        self.lr_scheduler.step(self.current_epoch, self.progress.iteration)
 
     def optimise(self, batch: dict[str, Any]) -> dict[str, Any]:
         """nnUNetTrainer.train_step with the thesis's gradient clipping and a learning rate per iteration."""

@@ -5,6 +5,8 @@ import warnings
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
+from nnunetv2_sizepenalty.losses import CompoundLoss, DeepSupervision, SizeTerm
+
 
 class IterationOneCycleLR(OneCycleLR):
     """torch's OneCycleLR (thesis, section 4.4) with nnU-Net's `step(epoch)` as a re-synchronisation.
@@ -54,7 +56,8 @@ class IterationOneCycleLR(OneCycleLR):
             if self.last_epoch + 1 < self.total_steps:
                 super().step()
             return
-        position = epoch * self.iterations_per_epoch + iteration
+        # an epoch that has all its steps may be the last one
+        position = min(epoch * self.iterations_per_epoch + iteration, self.total_steps - 1)
         if self.last_epoch != position:
             self.last_epoch = position - 1
             with warnings.catch_warnings():
@@ -63,11 +66,25 @@ class IterationOneCycleLR(OneCycleLR):
                 super().step()
 
 
-def late_factor(epoch: float, epochs: int, percent: float) -> float:
-    """1 in the last `percent` % of a training of `epochs`, 0 before; `epoch` counts the part of one that is done."""
-    return float(epoch >= epochs * (1 - percent / 100))
+def schedule_size_weight(
+    loss: CompoundLoss | DeepSupervision, weight: float, size_term: SizeTerm, epoch: float, epochs: int
+) -> None:
+    """Sets the weight of S for the step to come, where `size_term` has a schedule.
+
+    Args:
+        weight: in full.
+        epoch: counts the part of one that is done.
+        epochs: of the whole training.
+    """
+    if size_term.late_percent is not None or size_term.anneal_epochs is not None:
+        loss.weights["S"] = weight * size_term.schedule_factor(epoch, epochs)
 
 
-def anneal_factor(epoch: float, over: float) -> float:
-    """From 0 at the start to 1 after `over` epochs, linearly."""
-    return min(1.0, epoch / over)
+def train_learned_weight(loss: CompoundLoss | DeepSupervision, optimizer: Optimizer) -> None:
+    """Gives the optimiser the learned weight of S, where there is one.
+
+    It is trained as the network's parameters, learning rate and schedule included, but without decay to 0.
+    """
+    if loss.learned is not None:
+        like = {key: value for key, value in optimizer.param_groups[0].items() if key != "params"}
+        optimizer.add_param_group({**like, "params": list(loss.learned.parameters()), "weight_decay": 0.0})

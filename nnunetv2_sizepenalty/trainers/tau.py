@@ -1,71 +1,55 @@
-"""`_tau2ml` and `_tauAuto`: a tau that the plan's spacing or the fold's training cases tell."""
+"""`_tauAuto`: tau from the fold's training cases."""
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
 
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
+from nnunetv2.utilities.label_handling.label_handling import LabelManager
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 
-from nnunetv2_sizepenalty.losses import DeepSupervision
 from nnunetv2_sizepenalty.nnunet_io.classes import labels_of
+from nnunetv2_sizepenalty.sampling.choose_tau import VolumeSample, median_tau, volumes_in_patches, volumes_of_lesions
 from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions
-from nnunetv2_sizepenalty.sampling.tau import Volumes, lesion_volumes, median_tau, patch_volumes
+from nnunetv2_sizepenalty.sampling.patch_volumes import PatchKind
 from nnunetv2_sizepenalty.trainers.processes import from_first_process
 
 
-class TauFromData:
-    """Mixin for nnUNetTrainer, which sets `tau` where its class attributes say so.
+def estimate_tau(
+    dataset: nnUNetBaseDataset,
+    folder: str,
+    kinds: Sequence[PatchKind],
+    label_manager: LabelManager,
+    configuration: ConfigurationManager,
+    *,
+    per_lesion: bool,
+) -> tuple[str, float]:
+    """Returns what tau is the median of, in words, and tau in voxels; the same in all processes.
 
-    `tau_ml` is converted with the plan's spacing. With `tau_auto` a new training estimates tau before it starts, and a
-    continued one takes its checkpoint's.
+    Args:
+        dataset: the training cases.
+        folder: of the preprocessed cases.
+        kinds: the patches that the recipe draws.
+        per_lesion: whether S is of each lesion.
     """
 
-    tau_ml: float | None = None
-    tau_auto = False
-    _tau_is_known = False
+    def estimate() -> tuple[str, float]:
+        if per_lesion:
+            volumes = _lesion_volumes(dataset, folder, label_manager, configuration)
+        else:
+            volumes = volumes_in_patches(dataset, kinds, label_manager, configuration.batch_size)
+        return f"{len(volumes.voxels)} {volumes.of}", median_tau(volumes)
 
-    def initialize(self) -> None:
-        if self.tau_ml is not None:
-            self.tau = self.voxels_of(self.tau_ml)
-        super().initialize()
+    return from_first_process(estimate)
 
-    def on_train_start(self) -> None:
-        if not self.was_initialized:
-            self.initialize()
-        if self.tau_auto and not self._tau_is_known:
-            volumes, tau = self._estimate_tau()
-            self._use_tau(tau)
-            self.print_to_log_file(f"tau is {tau:g} voxels, the median of {volumes}")
-        super().on_train_start()
 
-    def _refuse_other_settings(self, saved: dict[str, Any], filename: str) -> None:
-        if self.tau_auto and "tau_voxels" in saved:
-            self._use_tau(saved["tau_voxels"])
-        super()._refuse_other_settings(saved, filename)
-
-    def _use_tau(self, tau: float) -> None:
-        self.tau, self._tau_is_known = tau, True
-        loss = self.loss.loss if isinstance(self.loss, DeepSupervision) else self.loss
-        loss.size_term = replace(loss.size_term, tau=tau)
-
-    def _estimate_tau(self) -> tuple[str, float]:
-        """What it is the median of, and tau in voxels; the same in all processes."""
-        dataset, _ = self.get_tr_and_val_datasets()
-
-        def estimate() -> tuple[str, float]:
-            volumes = self._volumes(dataset)
-            return f"{len(volumes.voxels)} {volumes.of}", median_tau(volumes)
-
-        return from_first_process(self, estimate)
-
-    def _volumes(self, dataset) -> Volumes:
-        configuration = self.configuration_manager
-        if not self.per_lesion:
-            return patch_volumes(dataset, self.patch_kinds(configuration), self.label_manager, configuration.batch_size)
-        lesions = find_lesions(
-            self.preprocessed_dataset_folder,
-            dataset.identifiers,
-            labels_of(self.label_manager).channels,
-            slicewise=len(configuration.patch_size) == 2,
-            processes=get_allowed_n_proc_DA(),
-        )
-        return lesion_volumes(lesions.values())
+def _lesion_volumes(
+    dataset: nnUNetBaseDataset, folder: str, label_manager: LabelManager, configuration: ConfigurationManager
+) -> VolumeSample:
+    lesions = find_lesions(
+        folder,
+        dataset.identifiers,
+        labels_of(label_manager).channels,
+        slicewise=len(configuration.patch_size) == 2,
+        processes=get_allowed_n_proc_DA(),
+    )
+    return volumes_of_lesions(lesions.values())

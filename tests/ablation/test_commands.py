@@ -3,7 +3,7 @@
 from shlex import join
 
 from nnunetv2_sizepenalty.ablation.commands import (
-    compare_command,
+    comparison,
     scoring_stages,
     threshold_stages,
     train_command,
@@ -64,7 +64,7 @@ def test_another_step_size_is_that_of_every_prediction(make_ablation):
 def test_device_and_processes_leave_results_as_they_are(make_ablation):
     def what(device):
         ablation = make_ablation(device=device)
-        return [stage.what for stage in scoring_stages(ablation.runs[0], ablation.matrix, ablation.raw)]
+        return [stage.work.what for stage in scoring_stages(ablation.runs[0], ablation.matrix, ablation.raw)]
 
     assert what("cpu") == what("cuda")
 
@@ -76,7 +76,7 @@ def test_this_packages_parsers_take_its_commands(make_ablation, tmp_path):
     commands = [
         *(stage.command for stage in scoring_stages(run, ablation.matrix, ablation.raw)[1:]),
         *(stage.command for stage in threshold_stages(run, ablation.matrix, ablation.raw, [run])),
-        compare_command("evaluation", models, tmp_path),
+        comparison("evaluation", models, tmp_path).what,
     ]
     assert {command[1] for command in commands} == {"froc", "evaluate", "threshold", "apply", "compare"}
     for command in commands:

@@ -15,8 +15,10 @@ import pytest
 from ablation_trainers import MODULE
 from nnunet_commands import FOLDERS, Workspace, script
 
-from nnunetv2_sizepenalty.ablation import trained
 from nnunetv2_sizepenalty.ablation.lock import holder
+from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
+from nnunetv2_sizepenalty.nnunet_io.fold_folder import finished as is_finished
+from nnunetv2_sizepenalty.nnunet_io.fold_folder import progress, resumable_checkpoint
 
 pytestmark = pytest.mark.integration
 OURS = "nnUNetTrainerDTS_1epochs"
@@ -66,7 +68,7 @@ def fold_folder(workspace: Workspace, trainer: str, fold: int) -> Path:
 def finals(workspace: Workspace) -> dict[Path, int]:
     """The finished trainings' checkpoints and when they were written."""
     folders = (workspace.folder / "nnUNet_results").glob("*/*/fold_*")
-    return {folder: (folder / trained.FINAL).stat().st_mtime_ns for folder in folders if trained.finished(folder)}
+    return {folder: (folder / FINAL).stat().st_mtime_ns for folder in folders if is_finished(folder)}
 
 
 def log_of(output: Path, trainer: str, fold: int) -> str:
@@ -114,7 +116,7 @@ def finished(place) -> Path:
     # what a process leaves that is killed while it writes its last checkpoint
     broken = fold_folder(place, "nnUNetTrainerTheirs", 1)
     broken.mkdir(parents=True)
-    (broken / trained.FINAL).write_bytes(b"PK\x03\x04 and half of the weights")
+    (broken / FINAL).write_bytes(b"PK\x03\x04 and half of the weights")
     kill_and_finish(place, output, [OURS, "nnUNetTrainerTheirs"], [12, 30])
     return output
 
@@ -158,7 +160,7 @@ def test_a_run_that_fails_leaves_a_hole_and_stops_no_other(place, finished):
         (OURS, 0): "done", (OURS, 1): "done",
         ("nnUNetTrainerFailsOnFold1", 0): "failed", ("nnUNetTrainerFailsOnFold1", 1): "failed",
     }  # fmt: skip
-    assert trained.finished(fold_folder(place, "nnUNetTrainerFailsOnFold1", 0))
+    assert is_finished(fold_folder(place, "nnUNetTrainerFailsOnFold1", 0))
     report = (finished / "report.html").read_text()
     assert "2 of the runs are missing" in report
     assert "the disk of fold 1 is on fire" in report
@@ -170,7 +172,7 @@ def test_ctrl_c_lets_ours_save(place):
     output, trainer = place.folder / "interrupted", "nnUNetTrainerDTS_300epochs"
     call = start(place, output, [trainer])
     fold = fold_folder(place, trainer, 0)
-    while not re.match("epoch [1-9]", trained.progress(fold)):
+    while not re.match("epoch [1-9]", progress(fold)):
         assert call.poll() is None, output.with_suffix(".log").read_text()
         time.sleep(0.2)
     assert holder(fold.parent / ".fold_0.lock")
@@ -178,7 +180,7 @@ def test_ctrl_c_lets_ours_save(place):
     assert call.wait(120) == 130
     assert holder(fold.parent / ".fold_0.lock") is None
     assert "SIGTERM received: saved epoch" in log_of(output, trainer, 0)
-    assert trained.best_left(fold) == "checkpoint_latest.pth"
+    assert resumable_checkpoint(fold) == "checkpoint_latest.pth"
     assert "The same command goes on from here" in output.with_suffix(".log").read_text()
 
 

@@ -5,7 +5,6 @@ import os
 import pytest
 from ablation_files import cut_short, finish_stages, finish_training, write_checkpoint
 
-from nnunetv2_sizepenalty.ablation import trained
 from nnunetv2_sizepenalty.ablation.lock import held
 from nnunetv2_sizepenalty.ablation.state import (
     DONE,
@@ -19,6 +18,8 @@ from nnunetv2_sizepenalty.ablation.state import (
     record_failure,
 )
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.nnunet_io.file_names import CHECKPOINTS
+from nnunetv2_sizepenalty.nnunet_io.fold_folder import finished, progress, resumable_checkpoint, set_aside_unreadable
 
 
 @pytest.fixture
@@ -59,13 +60,13 @@ def test_a_final_checkpoint_that_was_cut_short_is_not_a_finished_training(ablati
 
 def test_unreadable_checkpoints_are_set_aside_and_the_next_good_one_is_taken(ablation):
     folder = ablation.runs[0].fold_folder
-    for name in trained.CHECKPOINTS:
+    for name in CHECKPOINTS:
         write_checkpoint(folder / name)
-    for name in trained.CHECKPOINTS[:2]:
+    for name in CHECKPOINTS[:2]:
         cut_short(folder / name)
-    lines = trained.set_aside_unreadable(folder)
-    assert [line.split()[0] for line in lines] == list(trained.CHECKPOINTS[:2])
-    assert trained.best_left(folder) == "checkpoint_best.pth"
+    lines = set_aside_unreadable(folder)
+    assert [line.split()[0] for line in lines] == list(CHECKPOINTS[:2])
+    assert resumable_checkpoint(folder) == "checkpoint_best.pth"
     assert sorted(path.name for path in folder.iterdir()) == [
         "checkpoint_best.pth", "checkpoint_final.unreadable", "checkpoint_latest.unreadable",
     ]  # fmt: skip
@@ -75,7 +76,7 @@ def test_a_whole_checkpoint_with_somebodys_objects_is_nnunets_to_read(tmp_path):
     import torch
 
     torch.save({"network_weights": {}, "path": tmp_path}, tmp_path / "checkpoint_final.pth")
-    assert trained.finished(tmp_path)
+    assert finished(tmp_path)
 
 
 def test_only_the_validation_is_missing(ablation):
@@ -88,7 +89,7 @@ def test_only_the_validation_is_missing(ablation):
 def test_a_validation_is_done_when_all_of_it_is_there_and_it_is_of_this_checkpoint(ablation, lacking):
     run = ablation.runs[0]
     finish_training(run)
-    assert trained.trained(run)
+    assert run.trained
     summary = run.fold_folder / "validation" / "summary.json"
     if lacking == "npz":
         (run.fold_folder / "validation" / "v0.npz").unlink()
@@ -100,7 +101,7 @@ def test_a_validation_is_done_when_all_of_it_is_there_and_it_is_of_this_checkpoi
         later(summary, summary)
     else:
         later(run.fold_folder / "checkpoint_final.pth", summary)
-    assert not trained.trained(run)
+    assert not run.trained
 
 
 def test_stages_follow_the_training_and_wait_for_the_other_fold(ablation):
@@ -154,13 +155,13 @@ def test_a_failed_fold_is_not_waited_for(make_ablation):
     finish_stages(ablation, run)
     assert read_state(ablation, run).kind == WAITING
     record_failure(failed, "training", "exit code 1")
-    assert "-f 1 --thresholds" in " ".join(next_step(ablation, run).stage.what)
+    assert "-f 1 --thresholds" in " ".join(next_step(ablation, run).stage.work.what)
     finish_stages(ablation, run, chosen_on=[trained_one])
     assert read_state(ablation, run).kind == DONE
     # once it is there after all, it has its say
     clear_failure(failed)
     finish_training(failed)
-    assert "-f 1 2 --thresholds" in " ".join(next_step(ablation, run).stage.what)
+    assert "-f 1 2 --thresholds" in " ".join(next_step(ablation, run).stage.work.what)
 
 
 def test_without_any_other_fold_a_run_fails(ablation):
@@ -202,8 +203,8 @@ LOG = """
 
 
 def test_progress_is_the_last_epoch_and_dice(tmp_path):
-    assert trained.progress(tmp_path) == ""
+    assert progress(tmp_path) == ""
     (tmp_path / "training_log_0.txt").write_text("Using device: cpu\n")
-    assert trained.progress(tmp_path) == ""
+    assert progress(tmp_path) == ""
     (tmp_path / "training_log_1.txt").write_text(LOG)
-    assert trained.progress(tmp_path) == "epoch 8, Dice 0.512 nan 0.000"
+    assert progress(tmp_path) == "epoch 8, Dice 0.512 nan 0.000"

@@ -1,8 +1,6 @@
 """Classes and regions by nnU-Net's rules, which are written out without it."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -127,15 +125,3 @@ def test_as_nnunet_reads_many():
         read += 1
     assert read > 1000
     assert refused > 200
-
-
-def test_readers_of_masks_need_no_torch():
-    code = """
-import sys
-import nnunetv2_sizepenalty.evaluation.folder, nnunetv2_sizepenalty.evaluation.froc_folder
-from nnunetv2_sizepenalty.nnunet_io.classes import read_labels
-read_labels({"labels": {"background": 0, "whole": [1, 2]}, "regions_class_order": [1]})
-print({"torch", "nnunetv2"} & set(sys.modules))
-"""
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert printed.stdout == "set()\n"

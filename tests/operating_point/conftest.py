@@ -12,7 +12,7 @@ from nnunet_commands import Workspace
 from operating_point_data import SOFTMAX, write_image
 from scipy.ndimage import gaussian_filter
 
-from nnunetv2_sizepenalty.operating_point import ModelFolder
+from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
 from nnunetv2_sizepenalty.phantom import generate_case
 
 

@@ -55,8 +55,13 @@ def kill_after_first_epoch(tiny: TinyDataset, trainer: str) -> None:
 
 def stop_in_second_epoch(tiny: TinyDataset, trainer: str) -> None:
     """SIGTERM, as a job scheduler sends it: the iteration is saved in checkpoint_latest.pth."""
-    process, log = start_training(tiny, trainer)
-    wait_for_text(process, "Epoch 1", log)
+    stop_at(tiny, trainer, "Epoch 1")
+
+
+def stop_at(tiny: TinyDataset, trainer: str, text: str, *options) -> None:
+    """SIGTERM once the command has printed `text`."""
+    process, log = start_training(tiny, trainer, *options)
+    wait_for_text(process, text, log)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=120) == 128 + signal.SIGTERM
 

@@ -1,7 +1,6 @@
 """Trainers in this process, on the tiny dataset."""
 
 import json
-import signal
 
 import pytest
 import torch
@@ -41,6 +40,5 @@ def make(tiny_dataset, monkeypatch, tmp_path):
 
     yield make_trainer
     torch.set_num_threads(threads)
-    for trainer in made:
-        for number, handler in trainer._handlers.items():
-            signal.signal(number, handler)
+    for trainer in reversed(made):
+        trainer.job_signals.release()

@@ -7,8 +7,8 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import DownsampleSegForDSTran
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
 from nnunetv2_sizepenalty.lesions import lesion_cells
-from nnunetv2_sizepenalty.losses import DeepSupervision, build_loss
-from nnunetv2_sizepenalty.trainers.cells import AppendCells, CellsInTarget
+from nnunetv2_sizepenalty.losses import DeepSupervision, TargetLayout, build_loss
+from nnunetv2_sizepenalty.trainers.cells import AppendCells, cells_for_the_loss_alone, layout_with_cells, with_cells
 from nnunetv2_sizepenalty.trainers.loaders import seed_everything
 
 SPACING_MM = (6.0, 2.0, 2.0)
@@ -30,21 +30,24 @@ def label_map(ignored: bool) -> torch.Tensor:
     return labels
 
 
-class Configuration:
-    spacing = list(SPACING_MM)
-
-
-class Trainer(CellsInTarget, nnUNetTrainer):
-    """What the mixin asks of a trainer."""
-
-    per_lesion = True
-    configuration_manager = Configuration()
+class Trainer(nnUNetTrainer):
+    """nnU-Net's, with the cells where ours has them."""
 
     def __init__(self, labels: dict):
         self.label_manager = LabelManager(labels, [1, 2])
+        self.layout = layout_with_cells(self.label_manager)
+
+    def validation_step(self, batch):
+        with cells_for_the_loss_alone(self.loss, batch, self.layout, self.device) as plain:
+            return super().validation_step(plain)
 
 
 def transforms(trainer: Trainer, part: str, scales):
+    """With the cells."""
+    return with_cells(nnunets_transforms(trainer, part, scales), trainer.layout, SPACING_MM)
+
+
+def nnunets_transforms(trainer: Trainer, part: str, scales):
     manager = trainer.label_manager
     regions = manager.foreground_regions if manager.has_regions else None
     options = {"regions": regions, "ignore_label": manager.ignore_label, "foreground_labels": manager.foreground_labels}
@@ -84,19 +87,10 @@ def test_deep_supervision_downsamples_them_like_the_target(part):
 def test_cells_in_2d():
     labels = torch.zeros(1, 6, 20, dtype=torch.int16)
     labels[0, 3, 2] = labels[0, 3, 12] = 1
-    target = AppendCells(1, False, (1.0, 1.0))(segmentation=labels)["segmentation"]
+    target = AppendCells(TargetLayout(2, False, with_cells=True), (1.0, 1.0))(segmentation=labels)["segmentation"]
     assert target.shape == (2, 6, 20)
     assert target[1, :, :7].eq(1).all()
     assert target[1, :, 8:].eq(2).all()
-
-
-def test_without_the_modifier_nothing_is_appended():
-    trainer = Trainer(LABELS["classes"])
-    trainer.per_lesion = False
-    patch = {"image": torch.zeros(1, *SHAPE), "segmentation": label_map(False)}
-    target = transforms(trainer, "validation", None)(**patch)["segmentation"]
-    assert target.shape == (1, *SHAPE)
-    assert target.dtype == torch.int16
 
 
 class TwoScales(torch.nn.Conv3d):
@@ -117,10 +111,10 @@ def test_nnunets_pseudo_dice_does_not_see_them_and_the_loss_does(labels, deep_su
 
     def step(per_lesion: bool) -> tuple[dict, torch.Tensor]:
         """nnU-Net's validation step on the same batch, with the loss of S per lesion or without."""
-        trainer.per_lesion = per_lesion
+        make = transforms if per_lesion else nnunets_transforms
         patch = {"image": images.clone(), "segmentation": label_map(manager.has_ignore_label)}
         scales = [[1, 1, 1], [0.5, 0.5, 0.5]] if deep_supervision else None
-        target = transforms(trainer, "validation", scales)(**patch)["segmentation"]
+        target = make(trainer, "validation", scales)(**patch)["segmentation"]
         target = [scale[None] for scale in target] if deep_supervision else target[None]
         options = {"regions": manager.has_regions, "ignore_label": manager.ignore_label}
         trainer.loss = build_loss("DTS", **options, cap=1e6, per_lesion=per_lesion)
@@ -128,7 +122,8 @@ def test_nnunets_pseudo_dice_does_not_see_them_and_the_loss_does(labels, deep_su
             trainer.loss = DeepSupervision(trainer.loss, (0.8, 0.2))
         with torch.no_grad():
             expected = trainer.loss(trainer.network(images[None]), target)
-            return trainer.validation_step({"data": images[None], "target": target}), expected
+            step = trainer.validation_step if per_lesion else super(Trainer, trainer).validation_step
+            return step({"data": images[None], "target": target}), expected
 
     images = torch.randn(1, *SHAPE)
     (plain, expected), (with_cells, expected_per_lesion) = step(False), step(True)

@@ -1,8 +1,12 @@
 """The grammar of -tr: every name has one spelling and one meaning."""
 
+import subprocess
+import sys
+
 import pytest
 
 from nnunetv2_sizepenalty.losses import COMBINATIONS
+from nnunetv2_sizepenalty.losses.size_term import AUTO, THESIS, Gate, Millilitres, SizeTerm
 from nnunetv2_sizepenalty.trainers.names import MODIFIERS, PREFIX, parse, step_size
 
 
@@ -53,6 +57,32 @@ def test_every_combination_is_a_name(combination):
 )
 def test_modifiers_set_values(suffix, values):
     assert dict(parse("nnUNetTrainerDTS" + suffix).values) == values
+
+
+@pytest.mark.parametrize(
+    ("suffix", "size_term"),
+    [
+        ("", THESIS),
+        ("_nnUNet_2epochs_seed1", THESIS),
+        ("_tau300_lambda0p1_cap20", SizeTerm(tau=300.0, weight=0.1, cap=20.0)),
+        ("_tau2ml", SizeTerm(tau=Millilitres(2.0))),
+        ("_tauAuto", SizeTerm(tau=AUTO)),
+        ("_gate5ml", SizeTerm(gate=Gate(Millilitres(5.0)))),
+        ("_gatePred0p5ml", SizeTerm(gate=Gate(Millilitres(0.5), by="predicted"))),
+        ("_hardgate5ml", SizeTerm(gate=Gate(Millilitres(5.0), hard=True))),
+        ("_perlesion_softcap_logratio", SizeTerm(per_lesion=True, soft_cap=True, log_ratio=True)),
+        ("_late40_balanced", SizeTerm(late_percent=40, weighting="balanced")),
+        ("_anneal50_learned", SizeTerm(anneal_epochs=50, weighting="learned")),
+    ],
+)
+def test_modifiers_of_s_set_fields_of_its_term(suffix, size_term):
+    name = parse("nnUNetTrainerDTS" + suffix)
+    assert name.size_term == name.class_attributes["size_term"] == size_term
+
+
+def test_the_grammar_needs_no_torch():
+    code = "import sys, nnunetv2_sizepenalty.trainers.names; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
 @pytest.mark.parametrize("modifier", MODIFIERS, ids=lambda modifier: modifier.example)

@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 from nnunetv2_sizepenalty.trainers.augmentation import thesis_transforms
 from nnunetv2_sizepenalty.trainers.loaders import SeededLoader, start
-from nnunetv2_sizepenalty.trainers.patches import Deal, DealtLoader, SmallPatches
+from nnunetv2_sizepenalty.trainers.patches import BatchSampler, SmallPatches, TwoSizeLoader
 
 # workers that are stopped in the middle of a batch
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -50,7 +50,7 @@ def nnunets_loader(dataset, patch_size, foreground, batch_size=2, transforms=Non
     )
 
 
-def dealt_loader(
+def two_size_loader(
     n_cases=6, shape=(12, 16, 16), first=0, batch_size=2, small_probability=0.2, augmented=False, entropy=(5, 0)
 ):
     dataset = InMemoryDataset(n_cases, shape)
@@ -64,8 +64,8 @@ def dealt_loader(
         )
         for size, foreground in ((LARGE, 0.7), (SMALL, 1.0))
     )
-    deal = Deal(tuple(dataset.identifiers), batch_size, small_probability, entropy)
-    return DealtLoader(large, small, deal, slice(0, batch_size), (*entropy, 0), first)
+    sampler = BatchSampler(tuple(dataset.identifiers), batch_size, small_probability, entropy)
+    return TwoSizeLoader(large, small, sampler, slice(0, batch_size), (*entropy, 0), first)
 
 
 def take(loader, processes, n):
@@ -88,27 +88,29 @@ def assert_same(batches, others):
 @pytest.mark.parametrize(
     ("n_cases", "batch_size"), [(148, 18), (9, 18), (1, 18), (6, 2), (7, 3)], ids=lambda value: str(value)
 )
-def test_every_case_is_dealt_ten_times_an_epoch_up_to_the_last_batch(n_cases, batch_size):
-    deal = Deal(tuple(map(str, range(n_cases))), batch_size, 0.2, (0, 0))
+def test_every_case_comes_ten_times_an_epoch_up_to_the_last_batch(n_cases, batch_size):
+    sampler = BatchSampler(tuple(map(str, range(n_cases))), batch_size, 0.2, (0, 0))
     filled = -10 * n_cases % batch_size
     for epoch in range(3):
-        indices, small = deal.epoch(epoch)
-        assert indices.shape == (deal.batches, batch_size)
-        assert small.shape == (deal.batches,)
+        indices, small = sampler.epoch(epoch)
+        assert indices.shape == (sampler.batches, batch_size)
+        assert small.shape == (sampler.batches,)
         counts = np.bincount(indices.ravel(), minlength=n_cases)
         assert counts.sum() == 10 * n_cases + filled
         assert counts.min() >= 10
         assert counts.max() - counts.min() <= 1
 
 
-def test_epochs_and_streams_are_dealt_differently():
-    deals = [Deal(tuple("abcdefgh"), 4, 0.2, (0, stream)).epoch(epoch)[0] for stream in (0, 1) for epoch in (0, 1)]
-    assert len({deal.tobytes() for deal in deals}) == 4
+def test_epochs_and_streams_are_sampled_differently():
+    sampled = [
+        BatchSampler(tuple("abcdefgh"), 4, 0.2, (0, stream)).epoch(epoch)[0] for stream in (0, 1) for epoch in (0, 1)
+    ]
+    assert len({cases.tobytes() for cases in sampled}) == 4
 
 
 def test_shares_of_processes_make_up_the_batch():
-    whole = dealt_loader()
-    parts = [dealt_loader() for _ in range(2)]
+    whole = two_size_loader()
+    parts = [two_size_loader() for _ in range(2)]
     for rank, part in enumerate(parts):
         part.share = slice(rank, rank + 1)
         part.loader.batch_size = part.small.batch_size = 1
@@ -120,26 +122,26 @@ def test_shares_of_processes_make_up_the_batch():
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_each_case_is_drawn_ten_times_whatever_the_workers(processes):
-    batches = take(dealt_loader(n_cases=7), processes, 35)
+    batches = take(two_size_loader(n_cases=7), processes, 35)
     assert Counter(key for _, _, keys in batches for key in keys) == {f"case{n:03d}": 10 for n in range(7)}
 
 
 def test_first_ten_batches_are_the_same_in_two_runs_and_with_any_number_of_workers():
-    expected = take(dealt_loader(augmented=True), 0, 10)
+    expected = take(two_size_loader(augmented=True), 0, 10)
     assert {data.shape[2:] for data, _, _ in expected} == {LARGE, SMALL}
     for processes in (0, 2, 2, 3):
-        assert_same(take(dealt_loader(augmented=True), processes, 10), expected)
+        assert_same(take(two_size_loader(augmented=True), processes, 10), expected)
 
 
 def test_another_seed_gives_other_batches():
-    one, other = take(dealt_loader(), 0, 1), take(dealt_loader(entropy=(6, 0)), 0, 1)
+    one, other = take(two_size_loader(), 0, 1), take(two_size_loader(entropy=(6, 0)), 0, 1)
     assert one[0][0].shape != other[0][0].shape or not np.array_equal(one[0][0], other[0][0])
 
 
 @pytest.mark.parametrize("processes", [0, 2])
 def test_a_run_that_goes_on_gets_the_batches_that_it_would_have_got(processes):
-    expected = take(dealt_loader(augmented=True), 0, 40)
-    assert_same(take(dealt_loader(augmented=True, first=33), processes, 7), expected[33:])
+    expected = take(two_size_loader(augmented=True), 0, 40)
+    assert_same(take(two_size_loader(augmented=True, first=33), processes, 7), expected[33:])
 
 
 def test_nnunets_own_sampling_is_the_same_whatever_the_workers_too():
@@ -158,8 +160,8 @@ def assert_share(count, n, share):
 
 
 def test_share_of_small_batches():
-    deal = Deal(tuple(map(str, range(100))), 10, 0.2, (3, 0))
-    small = np.concatenate([deal.epoch(epoch)[1] for epoch in range(20)])
+    sampler = BatchSampler(tuple(map(str, range(100))), 10, 0.2, (3, 0))
+    small = np.concatenate([sampler.epoch(epoch)[1] for epoch in range(20)])
     assert small.size == 2000
     assert_share(small.sum(), 2000, 0.2)
 
@@ -167,7 +169,7 @@ def test_share_of_small_batches():
 @pytest.mark.parametrize(("small", "share"), [(False, 0.7), (True, 1.0)], ids=["large", "small"])
 def test_share_of_patches_forced_onto_a_lesion(small, share):
     # in 48 x 96 x 96 voxels hardly a patch meets the one labelled voxel by chance
-    loader = dealt_loader(n_cases=20, shape=(48, 96, 96), batch_size=100, small_probability=float(small))
+    loader = two_size_loader(n_cases=20, shape=(48, 96, 96), batch_size=100, small_probability=float(small))
     with_lesion = sum(int((target > 0).sum()) for _, target, _ in take(loader, 0, 20))
     assert np.prod(LARGE) / np.prod((45, 89, 89)) < 1e-3
     assert_share(with_lesion, 2000, share)

@@ -77,13 +77,13 @@ def test_each_patch_size_is_deformed_in_its_own_way(make, patch_size, dummy_2d, 
 
 
 def follow_learning_rate(trainer, stop_at=None):
-    """Lists the learning rate of each step; at (epoch, steps done) the job is told to end."""
+    """Lists the learning rate of each step; after (epoch, steps) the job is told to end."""
     rates, optimise = [], trainer.optimise
 
     def followed(batch):
         rates.append(trainer.optimizer.param_groups[0]["lr"])
-        if (trainer.current_epoch, trainer._iteration + 1) == stop_at:
-            trainer._signal = signal.SIGTERM
+        if (trainer.current_epoch, trainer.progress.iteration + 1) == stop_at:
+            signal.raise_signal(signal.SIGTERM)
         return optimise(batch)
 
     trainer.optimise = followed
@@ -112,20 +112,23 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(make, tmp_path):
     iterations = trainer.num_iterations_per_epoch
     assert rates == expected_rates(2, iterations)
 
-    epoch, iteration = divmod(int(np.random.default_rng().integers(1, 2 * iterations)), iterations)
-    interrupted = make(name, "interrupted")
-    before = follow_learning_rate(interrupted, stop_at=(epoch, iteration) if iteration else (epoch - 1, iterations))
-    with pytest.raises(SystemExit) as end:
-        interrupted.run_training()
-    assert end.value.code == 128 + signal.SIGTERM
-    continued = make(name, "interrupted", continued=True)
-    continued.load_checkpoint(str(tmp_path / "interrupted" / "checkpoint_latest.pth"))
+    generator = np.random.default_rng()
+    stops = sorted(generator.choice(2 * iterations, generator.integers(1, 6), replace=False))
+    found, continued = [], make(name, "interrupted")
+    for stop in stops:
+        after = follow_learning_rate(continued, stop_at=(stop // iterations, stop % iterations + 1))
+        with pytest.raises(SystemExit) as end:
+            continued.run_training()
+        assert end.value.code == 128 + signal.SIGTERM
+        found += after
+        continued = make(name, "interrupted", continued=True)
+        continued.load_checkpoint(str(tmp_path / "interrupted" / "checkpoint_latest.pth"))
     after = follow_learning_rate(continued)
     continued.run_training()
-    assert before + after == rates, (epoch, iteration)
+    assert found + after == rates, stops
     expected = trainer.network.state_dict()
     for key, value in continued.network.state_dict().items():
-        assert torch.equal(value, expected[key]), (key, epoch, iteration)
+        assert torch.equal(value, expected[key]), (key, stops)
     logs = [t.logger.local_logger.my_fantastic_logging for t in (trainer, continued)]
     assert {len(values) for log in logs for values in log.values()} == {2}
     for key in {*trainer.measures.keys, "train_losses", "val_losses"} - {"data_wait_s"}:
@@ -153,10 +156,10 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(make, tmp_path):
 def test_an_unseeded_run_goes_on_with_the_batches_that_were_its_own(make, tmp_path):
     trainer = make("nnUNetTrainerDTS_2epochs")
     path = str(tmp_path / "results" / "checkpoint.pth")
-    trainer.current_epoch, trainer._iteration = 0, 3
-    trainer._train_outputs = [{"loss": np.float32(1)}] * 3
+    trainer.current_epoch, trainer.progress.outputs = 0, [{"loss": np.float32(1)}] * 3
     trainer.save_checkpoint(path)  # says that epoch 1 goes on after three iterations
     trainer.current_epoch = 1
+    trainer.progress.end()
     expected = take(trainer.get_dataloaders()[0], 5)
     continued = make("nnUNetTrainerDTS_2epochs", continued=True)
     assert continued.entropy != trainer.entropy

@@ -51,5 +51,20 @@ def test_continued_run_equals_torch(epoch, iteration):
     assert run(7, 13, epoch, iteration) == rates(7 * 13)[epoch * 13 + iteration :]
 
 
+@pytest.mark.parametrize(("epochs", "iterations"), [(7, 13), (1, 5)])
+def test_a_run_stopped_after_its_last_step_stays_at_the_last_rate(epochs, iterations):
+    schedules = []
+    for _ in range(2):
+        ours = optimizer()
+        schedules.append((ours, IterationOneCycleLR(ours, 3e-4, epochs, iterations, **SETTINGS)))
+    (whole, schedule), (continued, other) = schedules
+    for _ in range(epochs * iterations):
+        whole.step()
+        schedule.step()
+    other.step(epochs - 1)
+    other.step(epochs - 1, iterations)
+    assert continued.param_groups[0]["lr"] == whole.param_groups[0]["lr"]
+
+
 def test_a_rise_that_ends_at_the_first_step_does_not_divide_by_zero():
     assert len(run(1, 5)) == 5

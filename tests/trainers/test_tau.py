@@ -13,8 +13,8 @@ from preprocessed_masks import blobs, preprocess_masks
 
 from nnunetv2_sizepenalty.lesions import label_components
 from nnunetv2_sizepenalty.nnunet_io.classes import labels_of
+from nnunetv2_sizepenalty.sampling.choose_tau import median_tau, volumes_in_patches
 from nnunetv2_sizepenalty.sampling.lesion_locations import FOLDER
-from nnunetv2_sizepenalty.sampling.tau import median_tau, patch_volumes
 from nnunetv2_sizepenalty.trainers.lesion_sampling import LesionUniformDataset
 
 pytestmark = [
@@ -43,7 +43,8 @@ def data(make, tmp_path):
 
 
 def estimated(trainer):
-    return trainer._estimate_tau()[1]
+    trainer._estimate_tau()
+    return trainer.size_term.tau
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -54,11 +55,9 @@ def test_tau_is_the_median_of_the_recipes_patches(data, recipe, modifier):
     dataset, _ = trainer.get_tr_and_val_datasets()
     assert isinstance(dataset, LesionUniformDataset) == ("lesion" in modifier)
     kinds = trainer.patch_kinds(trainer.configuration_manager)
-    expected = patch_volumes(dataset, kinds, trainer.label_manager, trainer.configuration_manager.batch_size)
+    expected = volumes_in_patches(dataset, kinds, trainer.label_manager, trainer.configuration_manager.batch_size)
     assert tau == median_tau(expected)
-    trainer._use_tau(tau)
-    loss = trainer.loss.loss if trainer.enable_deep_supervision else trainer.loss
-    assert loss.size_term.tau == trainer.tau == trainer.settings["tau_voxels"] == tau
+    assert trainer.loss.size_term.tau == trainer.settings["tau_voxels"] == tau
 
 
 def test_tau_per_lesion_is_the_median_lesion(data):
@@ -86,7 +85,9 @@ def test_validation_cases_have_no_part_in_tau(data, modifier):
 def test_tau_in_ml_is_converted_with_the_plans_spacing(make):
     trainer = make("nnUNetTrainerDTS_tau2ml")
     expected = 2000 / np.prod(trainer.configuration_manager.spacing)
-    assert trainer.tau == trainer.settings["tau_voxels"] == trainer.loss.size_term.tau == pytest.approx(expected)
+    assert (
+        trainer.size_term.tau == trainer.settings["tau_voxels"] == trainer.loss.size_term.tau == pytest.approx(expected)
+    )
 
 
 @pytest.mark.parametrize("modifier", ["tau2ml", "gate5ml", "gatePred5ml", "hardgate5ml"])
@@ -111,13 +112,13 @@ def test_ml_of_pixels_are_refused_in_one_line(make, monkeypatch, capsys, modifie
 def test_a_continued_run_keeps_the_tau_that_it_started_with(make, tmp_path):
     name = "nnUNetTrainerDTS_tauAuto_2epochs"
     trainer = make(name)
-    trainer.current_epoch, trainer._iteration, trainer._train_outputs = 0, 0, []
-    trainer._use_tau(321.0)
+    trainer.current_epoch = 0
+    trainer.use_tau(321.0)
     trainer.save_checkpoint(str(tmp_path / "checkpoint.pth"))
     continued = make(name, continued=True)
     continued.load_checkpoint(str(tmp_path / "checkpoint.pth"))
     continued.on_train_start()
-    assert continued.tau == continued.loss.size_term.tau == 321
+    assert continued.size_term.tau == continued.loss.size_term.tau == 321
 
 
 def take(loader, n):
@@ -136,8 +137,8 @@ def test_loaders_draw_lesions_uniformly_with_any_number_of_workers(make, recipe)
     trainer = make(name)
     loaders = trainer.get_dataloaders()
     for augmenter in loaders:
-        dealt = augmenter.data_loader
-        sources = [dealt.loader._data, *([dealt.small._data] if recipe == "thesis" else [])]
+        made = augmenter.data_loader
+        sources = [made.loader._data, *([made.small._data] if recipe == "thesis" else [])]
         assert all(isinstance(source, LesionUniformDataset) for source in sources)
     assert Path(trainer.log_file).read_text().count("Forced patches are centred on one of") == 1 + 2
     assert (Path(trainer.preprocessed_dataset_folder) / FOLDER).is_dir()
@@ -160,7 +161,7 @@ def test_patches_that_tau_is_taken_from_are_those_of_the_loaders(make, recipe):
         assert kind.foreground == its.oversample_foreground_percent
         assert kind.probabilistic == (its.get_do_oversample == its._probabilistic_oversampling)
     assert len(labels_of(trainer.label_manager).channels) == 1
-    small = [] if recipe == "nnUNet" else [loader.deal.small_probability]
+    small = [] if recipe == "nnUNet" else [loader.sampler.small_probability]
     assert [kind.probability for kind in kinds[1:]] == small
 
 
@@ -177,6 +178,7 @@ def test_all_processes_train_with_the_first_ones_tau_and_lesions(tmp_path):
     first, second = (json.loads(output.splitlines()[-1]) for output, _ in outputs)
     assert first == second
     assert first["tau"] > 0
+    assert first["empty"] == [True, False, False]
 
 
 def train(tiny, trainer):

@@ -12,12 +12,14 @@ from trainings import (
     masks,
     predict,
     start_training,
+    stop_at,
     stop_in_second_epoch,
     train_to_the_end,
     wait_for_text,
 )
 
 from nnunetv2_sizepenalty.losses import COMBINATIONS
+from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
 
 pytestmark = pytest.mark.integration
 
@@ -91,6 +93,27 @@ def test_sigterm_saves_the_iteration_and_the_run_goes_on_from_it(tiny_dataset):
     text = continue_to_the_end(tiny_dataset, trainer)
     assert f"after {iteration} of its iterations" in text
     assert len(torch.load(fold / "checkpoint_final.pth", weights_only=False)["logging"]["train_losses"]) == 2
+
+
+def test_a_run_stopped_twice_within_an_epoch_goes_on(tiny_dataset):
+    trainer = "nnUNetTrainerDTS_tau200_2epochs_seed6"
+    fold = tiny_dataset.results(trainer) / "fold_0"
+
+    def state():
+        saved = load_checkpoint(fold / "checkpoint_latest.pth")  # as bake reads it
+        assert saved["current_epoch"] == 1
+        return saved["init_args"]["size_penalty"]
+
+    stop_in_second_epoch(tiny_dataset, trainer)
+    first = state()
+    stop_at(tiny_dataset, trainer, "Continuing this epoch after", "--c")
+    second = state()
+    assert first["iteration"] < second["iteration"] < first["settings"]["iterations_per_epoch"]
+    assert first["settings"] == second["settings"]
+    assert f"after {second['iteration']} of its iterations" in continue_to_the_end(tiny_dataset, trainer)
+    final = torch.load(fold / "checkpoint_final.pth", weights_only=False)
+    assert len(final["logging"]["train_losses"]) == 2
+    assert final["init_args"]["size_penalty"]["settings"] == first["settings"]
 
 
 def test_continuing_with_other_values_is_refused(tiny_dataset):

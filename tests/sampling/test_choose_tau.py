@@ -11,14 +11,14 @@ from scipy import ndimage
 from nnunetv2_sizepenalty.cli.main import main
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.training_cases import training_cases
-from nnunetv2_sizepenalty.sampling.tau import Volumes, gated_tau, median_tau, modifier, weights
+from nnunetv2_sizepenalty.sampling.choose_tau import VolumeSample, gated_tau, median_tau, modifier, weights
 from nnunetv2_sizepenalty.sampling.tau_figure import tau_figure
 from nnunetv2_sizepenalty.sampling.tau_report import TauReport
 from nnunetv2_sizepenalty.trainers.names import parse
 
 
 def volumes(*voxels, of="lesions"):
-    return Volumes(of, np.array(voxels, dtype=int), drawn=2 * len(voxels))
+    return VolumeSample(of, np.array(voxels, dtype=int), drawn=2 * len(voxels))
 
 
 def report(**changes):

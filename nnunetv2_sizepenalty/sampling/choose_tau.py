@@ -21,7 +21,7 @@ _FEWEST_PATCHES = 2000
 
 
 @dataclass(frozen=True)
-class Volumes:
+class VolumeSample:
     """V_g as S meets it, in voxels of the plan.
 
     Attributes:
@@ -39,9 +39,9 @@ class Volumes:
         return float(np.percentile(self.voxels, percent)) if len(self.voxels) else math.nan
 
 
-def patch_volumes(
+def volumes_in_patches(
     dataset: nnUNetBaseDataset, kinds: Sequence[PatchKind], label_manager: LabelManager, batch_size: int
-) -> Volumes:
+) -> VolumeSample:
     """V_g of every pair of training patch and foreground class that holds a lesion; the same at every call.
 
     Args:
@@ -49,21 +49,21 @@ def patch_volumes(
     """
     per_case = max(PATCHES_PER_CASE, math.ceil(_FEWEST_PATCHES / len(dataset.identifiers)))
     voxels = draw_patch_volumes(dataset, kinds, label_manager, batch_size, per_case=per_case).voxels
-    return Volumes("training patches with a lesion", voxels[voxels > 0], voxels.size)
+    return VolumeSample("training patches with a lesion", voxels[voxels > 0], voxels.size)
 
 
-def lesion_volumes(lesions: Iterable[CaseLesions]) -> Volumes:
-    """The volume of every lesion of some cases."""
-    return Volumes("lesions", np.concatenate([np.empty(0, int), *(case.voxels for case in lesions)]))
+def volumes_of_lesions(lesions: Iterable[CaseLesions]) -> VolumeSample:
+    """Collects the volume of every lesion of some cases."""
+    return VolumeSample("lesions", np.concatenate([np.empty(0, int), *(case.voxels for case in lesions)]))
 
 
 def weights(voxels: Sequence[float] | np.ndarray, tau: float) -> np.ndarray:
-    """The weight of S at these volumes, by the loss's own formula."""
+    """Computes the weight of S at these volumes, by the loss's own formula."""
     return size_weight(torch.as_tensor(np.asarray(voxels, dtype=float)), tau).numpy()
 
 
-def median_tau(volumes: Volumes) -> float:
-    """The median volume in whole voxels: half of what S sees gets a weight above 0.37, half below.
+def median_tau(volumes: VolumeSample) -> float:
+    """Takes the median volume in whole voxels: half of what S sees gets a weight above 0.37, half below.
 
     Raises:
         UserError: there is none.
@@ -74,12 +74,12 @@ def median_tau(volumes: Volumes) -> float:
 
 
 def gated_tau(voxels: float) -> float:
-    """The tau in whole voxels under which a lesion of that size has the weight `GATE_WEIGHT`."""
+    """Computes the tau in whole voxels under which a lesion of that size has the weight `GATE_WEIGHT`."""
     return _whole(voxels / math.log(1 / GATE_WEIGHT))
 
 
 def modifier(tau: float) -> str:
-    """How a trainer's name says a tau of whole voxels."""
+    """Writes a tau of whole voxels as a trainer's name has it."""
     return f"_tau{tau:.0f}"
 
 
