@@ -1,6 +1,7 @@
 """`nnUNetv2_sizepenalty evaluate`: cases.csv, lesions.csv, summary.json and report.html of one set of predictions."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from nnunetv2_sizepenalty.cli.processes import add_processes
@@ -11,7 +12,11 @@ RULES = {
     "--min-voxels": ("min_voxels", float, "remove smaller predicted lesions first"),
     "--min-mm3": ("min_mm3", float, "remove smaller predicted lesions first, a size that holds across scanners"),
     "--filter-reference": ("filter_reference", None, "remove smaller reference lesions too"),
-    "--detection": ("detection", str, "overlap (default), iou:T, dice:T or matched: when a reference lesion is found"),
+    "--detection": (
+        "detection",
+        str,
+        "when a lesion is found: overlap (default), share:T, iou:T, matched, picai or msseg",
+    ),
     "--matching": ("matching", str, "iou:T or dice:T of one-to-one matching (default: iou:0.5)"),
 }
 
@@ -63,6 +68,7 @@ def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.evaluation.folder import evaluate_folder
     from nnunetv2_sizepenalty.evaluation.froc import read_froc
     from nnunetv2_sizepenalty.evaluation.records import write_evaluation
+    from nnunetv2_sizepenalty.evaluation.share_check import oversized_warning
     from nnunetv2_sizepenalty.report import write_report
 
     protocol = _protocol(args)
@@ -91,6 +97,9 @@ def run(args: argparse.Namespace) -> None:
             cases=args.cases,
             froc=froc,
         )
+    for name, label in evaluation.summary.labels.items():
+        if warning := oversized_warning(label.share):
+            print(f"WARNING: {name}: {warning}", file=sys.stderr)
     print(f"{len(evaluation.cases)} rows in {args.output / 'cases.csv'}; see {report}")
 
 

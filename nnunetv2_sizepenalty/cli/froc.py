@@ -16,7 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-djfile", metavar="FILE", type=Path, help="dataset.json; default: the one beside the probabilities"
     )
-    parser.add_argument("--protocol", default="default", help="rules of `evaluate`, such as thesis")
+    parser.add_argument("--protocol", default="default", help="rules of `evaluate`, such as thesis, but for detection")
+    parser.add_argument(
+        "--detection",
+        metavar="RULE",
+        default="share:0.1",
+        help="when a lesion is found: share:T (default), overlap, picai or msseg; any overlap rewards painting all",
+    )
     parser.add_argument(
         "--bins-ml", metavar="ML", nargs="+", type=float, default=[1.0, 5.0], help="edges of the size strata"
     )
@@ -37,15 +43,20 @@ def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.errors import UserError
     from nnunetv2_sizepenalty.evaluation.froc import headlines, write_froc
     from nnunetv2_sizepenalty.evaluation.froc_folder import evaluate_probabilities
-    from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
+    from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Rule
 
     if args.protocol not in PROTOCOLS:
         raise UserError(f"--protocol {args.protocol}: unknown; there are {', '.join(PROTOCOLS)}")
+    try:
+        detection = Rule.parse(args.detection)
+    except ValueError as error:
+        raise UserError(f"--detection: {error}") from None
     froc = evaluate_probabilities(
         args.reference,
         args.probabilities,
         dataset_json=args.djfile,
         protocol=args.protocol,
+        detection=detection,
         bins_ml=args.bins_ml,
         bins_px=args.bins_px,
         only_predicted=args.only_predicted,

@@ -9,7 +9,9 @@ import pandas as pd
 
 from nnunetv2_sizepenalty.comparison.models import Model
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.froc import Froc, cases_at, lowest_threshold, read_froc
+from nnunetv2_sizepenalty.evaluation.froc import Froc, cases_at, read_froc
+from nnunetv2_sizepenalty.evaluation.froc_curve import lowest_threshold
+from nnunetv2_sizepenalty.evaluation.protocols import SHARE, split_detection
 from nnunetv2_sizepenalty.evaluation.runs import mean_over_repeats, repeats_of
 
 # The columns of `Froc.points` that the comparison shows: those that need no surface.
@@ -42,17 +44,22 @@ def read_frocs(models: Sequence[Model], folders: Mapping[str, Sequence[Path]]) -
         raise UserError(f"--froc {unknown[0]}=...: no such model; there are {', '.join(names)}")
     if models[0].name not in folders:
         raise UserError(f"--froc: give {models[0].name}=OUT too, the baseline whose rate the others are brought to")
-    frocs = {}
+    frocs, detected = {}, {}
     for name, paths in folders.items():
         frocs[name] = [read_froc(path) for path in paths]
         for froc, path in zip(frocs[name], paths, strict=True):
             description = names[name].runs[0].summary.description
-            if froc.summary.description != description:
+            rules, detection = split_detection(froc.summary.description)
+            if rules != split_detection(description)[0]:
                 raise UserError(f"{path}: other rules ({froc.summary.description}) than `evaluate` ({description})")
+            detected.setdefault(detection, path)
         cases = {case for froc in frocs[name] for case in froc.points["case"]}
         if cases != set(names[name].cases["case"]):
             evaluated = names[name].cases["case"].nunique()
             raise UserError(f"--froc {name}: {len(cases)} cases, not the {evaluated} that were evaluated")
+    if len(detected) > 1:
+        how = "; ".join(f"{path} by {rule}" for rule, path in detected.items())
+        raise UserError(f"--froc: lesions are detected in different ways ({how}); run `froc` anew with one --detection")
     return frocs
 
 
@@ -62,13 +69,13 @@ def match_false_positives(models: Sequence[Model], frocs: Mapping[str, Sequence[
 
     The baseline itself is cut from its probabilities too, at its own rate, so that all are treated alike.
     """
-    rate = float(models[0].label(label)["false_positives"].mean())
+    rate = _own_rate(models[0], frocs[models[0].name][0], label)
     thresholds, matched, out_of_reach = {}, [], []
     for model in models:
         if model.name not in frocs:
             continue
         repeats = repeats_of([froc.points[froc.points["label"] == label] for froc in frocs[model.name]])
-        cuts = [lowest_threshold(_false_positives_per_case(points), rate) for points in repeats]
+        cuts = [lowest_threshold(_curve(points), rate) for points in repeats]
         thresholds[model.name] = tuple(cuts)
         if np.isnan(cuts).any():
             out_of_reach.append(model.name)
@@ -79,7 +86,22 @@ def match_false_positives(models: Sequence[Model], frocs: Mapping[str, Sequence[
     return Matched(rate, thresholds, matched, tuple(out_of_reach))
 
 
-def _false_positives_per_case(points: pd.DataFrame) -> pd.DataFrame:
-    """The mean over the cases of all folds of one repeat at each threshold."""
-    rates = points.groupby("threshold", as_index=False)["false_positives"].mean()
-    return rates.rename(columns={"false_positives": "false_positives_per_case"})
+def _own_rate(model: Model, froc: Froc, label: str) -> float:
+    """A model's false positives per case at its operating point, by the rule of `froc` where `evaluate` counted it."""
+    cases, name = model.label(label), "false_positives"
+    if split_detection(froc.summary.description)[1] == str(SHARE) and f"{name}_share" in cases:
+        name += "_share"
+    return float(cases[name].mean())
+
+
+def _curve(points: pd.DataFrame) -> pd.DataFrame:
+    """Sensitivity and false positives per case over the cases of all folds of one repeat at each threshold."""
+    groups = points.groupby("threshold")
+    sums = groups[["n_reference", "missed"]].sum()
+    curve = pd.DataFrame(
+        {
+            "sensitivity": 1 - sums["missed"] / sums["n_reference"],
+            "false_positives_per_case": groups["false_positives"].mean(),
+        }
+    )
+    return curve.reset_index()

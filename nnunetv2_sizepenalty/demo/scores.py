@@ -8,8 +8,9 @@ import pandas as pd
 import SimpleITK as sitk
 
 from nnunetv2_sizepenalty.evaluation.case import mask_metrics
+from nnunetv2_sizepenalty.evaluation.detection import Detector
 from nnunetv2_sizepenalty.evaluation.instances import find_instances
-from nnunetv2_sizepenalty.evaluation.matching import Pairing, pair_lesions
+from nnunetv2_sizepenalty.evaluation.pairing import Pairing, pair_lesions
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.mismatch import CHANNELS
 
@@ -48,7 +49,8 @@ def read_cases(folder: Path, trainers: list[str]) -> list[Case]:
 
 def _pairing(case: Case, prediction: np.ndarray) -> Pairing:
     reference = find_instances(case.reference, case.spacing_mm, RULES, is_reference=True)
-    return pair_lesions(reference, find_instances(prediction, case.spacing_mm, RULES, is_reference=False), RULES)
+    predicted = find_instances(prediction, case.spacing_mm, RULES, is_reference=False)
+    return pair_lesions(reference, predicted, RULES, Detector(reference, RULES.detection, case.spacing_mm))
 
 
 def missed_lesions(case: Case, prediction: np.ndarray) -> np.ndarray:

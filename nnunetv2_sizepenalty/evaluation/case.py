@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnunetv2_sizepenalty.evaluation import formulas, surfaces
+from nnunetv2_sizepenalty.evaluation.detection import Detector
 from nnunetv2_sizepenalty.evaluation.instances import find_instances
 from nnunetv2_sizepenalty.evaluation.joining import join_lesions
 from nnunetv2_sizepenalty.evaluation.lesion_rows import lesion_rows
-from nnunetv2_sizepenalty.evaluation.matching import Pairing, pair_lesions
-from nnunetv2_sizepenalty.evaluation.protocols import Protocol
+from nnunetv2_sizepenalty.evaluation.pairing import Pairing, pair_lesions
+from nnunetv2_sizepenalty.evaluation.protocols import SHARE, Protocol
+from nnunetv2_sizepenalty.evaluation.share_check import Oversized, find_oversized, share_metrics
 from nnunetv2_sizepenalty.lesions import size_of, size_unit
 from nnunetv2_sizepenalty.lesions.boxes import bounding_box
 
@@ -19,11 +21,12 @@ from nnunetv2_sizepenalty.lesions.boxes import bounding_box
 @dataclass(frozen=True)
 class CaseScores:
     """metrics: one value per column of cases.csv. lesions: one array per column of lesions.csv, without case and label
-    and the centroid's columns, which are `centroid` (rows, axes) in voxel indices."""
+    and the centroid's columns, which are `centroid` (rows, axes) in voxel indices. oversized: components to warn of."""
 
     metrics: dict[str, float]
     lesions: dict[str, np.ndarray]
     centroid: np.ndarray
+    oversized: tuple[Oversized, ...]
 
 
 def score_case(
@@ -51,7 +54,7 @@ def score_case(
             join_lesions(lesions, np.pad(mask[box] != 0, padding), spacing_mm, protocol, is_reference=lesions is ref)
             for lesions, mask in zip((ref, pred), joining, strict=True)
         )
-    pairing = pair_lesions(ref, pred, protocol)
+    pairing = pair_lesions(ref, pred, protocol, Detector(ref, protocol.detection, spacing_mm))
     metrics = mask_metrics(pairing, spacing_mm, protocol)
     distance, lesion_masd = _surfaces(pairing, spacing_mm, protocol.nsd_mm)
     metrics |= distance
@@ -59,8 +62,11 @@ def score_case(
         from nnunetv2_sizepenalty.evaluation.challenge_columns import COLUMNS
 
         metrics |= COLUMNS[protocol.appends].score(pairing, spacing_mm, protocol.lesionwise_above_mm3)
+    overlaps = pairing.overlaps
+    by_share = Detector(ref, SHARE, spacing_mm).detect(pred, overlaps, pairing.touching, pairing.match)
+    metrics |= share_metrics(by_share)
     lesions, centroid = lesion_rows(pairing, lesion_masd, spacing_mm)
-    return CaseScores(metrics, lesions, centroid + [axis.start - padding for axis in box])
+    return CaseScores(metrics, lesions, centroid + [axis.start - padding for axis in box], find_oversized(overlaps))
 
 
 def mask_metrics(pairing: Pairing, spacing_mm: Sequence[float], protocol: Protocol) -> dict[str, float]:

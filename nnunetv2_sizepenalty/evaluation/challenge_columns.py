@@ -11,7 +11,7 @@ import numpy as np
 
 from nnunetv2_sizepenalty.evaluation import formulas, lesionwise
 from nnunetv2_sizepenalty.evaluation.lesion_surfaces import directed_distances, hd95, nsd
-from nnunetv2_sizepenalty.evaluation.matching import Pairing
+from nnunetv2_sizepenalty.evaluation.pairing import Pairing
 from nnunetv2_sizepenalty.lesions import voxel_volume_mm3
 
 # BraTS 2026's distance for a missed or an invented lesion, and its least Dice of a found one.

@@ -16,8 +16,9 @@ from nnunetv2_sizepenalty.evaluation.metrics import case_columns, lesion_columns
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol
 from nnunetv2_sizepenalty.evaluation.records import Evaluation
 from nnunetv2_sizepenalty.evaluation.score_files import Pair, ScoringSetup, score_pair
+from nnunetv2_sizepenalty.evaluation.share_check import Oversized
 from nnunetv2_sizepenalty.evaluation.summary import LabelSummary, Summary
-from nnunetv2_sizepenalty.evaluation.tables import group_tables, tables
+from nnunetv2_sizepenalty.evaluation.tables import group_tables, summarise_share, tables
 from nnunetv2_sizepenalty.lesions import ML, PX, SizeBins, SizeUnit
 from nnunetv2_sizepenalty.nnunet_io.classes import Labels, read_labels
 from nnunetv2_sizepenalty.nnunet_io.dataset import read_dataset_json
@@ -89,8 +90,8 @@ def evaluate_folder(
         groups=group_values,
         ignore=() if labels.ignore is None else (labels.ignore,),
         labels={
-            label.name: _summarise(cases, lesions, label.name, label.values, bins, group_values)
-            for label in labels.foreground
+            label.name: _summarise(cases, lesions, label.name, label.values, bins, group_values, oversized)
+            for label, oversized in zip(labels.foreground, _oversized(scores), strict=True)
         },
         unit=bins.unit,
     )
@@ -171,6 +172,12 @@ def _frames(scores: Sequence[tuple[str, list[CaseScores], Grid]], labels: Labels
     return case_table[[*case_columns(unit), *extra]], pd.DataFrame(columns)[list(lesion_columns(unit))]
 
 
+def _oversized(scores: Sequence[tuple[str, list[CaseScores], Grid]]) -> list[dict[str, tuple[Oversized, ...]]]:
+    """case -> its oversized components, of each label."""
+    labels = range(len(scores[0][1]))
+    return [{case: of[i].oversized for case, of, _ in scores if of[i].oversized} for i in labels]
+
+
 def _summarise(
     cases: pd.DataFrame,
     lesions: pd.DataFrame,
@@ -178,10 +185,12 @@ def _summarise(
     values: Sequence[int],
     bins: SizeBins,
     groups: dict[str, dict[str, str]],
+    oversized: dict[str, tuple[Oversized, ...]],
 ) -> LabelSummary:
     cases, lesions = cases[cases["label"] == label], lesions[lesions["label"] == label]
     return LabelSummary(
         values=tuple(values),
         tables=tables(cases, lesions, bins),
         groups={column: group_tables(cases, lesions, bins, group) for column, group in groups.items()},
+        share=summarise_share(cases, oversized),
     )

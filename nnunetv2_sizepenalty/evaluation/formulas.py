@@ -78,6 +78,31 @@ def precision(predicted: Number, false_positives: Number) -> Ratio:
     return Ratio(predicted - false_positives, predicted)
 
 
+def detection_precision(detected: Number, false_positives: Number) -> Ratio:
+    """Computes detected / (detected + false positives), undefined without either.
+
+    A lesion that many components find counts once: its pieces don't make up for false positives elsewhere.
+
+    >>> detection_precision(3, 1).value
+    0.75
+    """
+    return Ratio(detected, detected + false_positives)
+
+
+def interpolated_area(recall: np.ndarray, precision: np.ndarray) -> float:
+    """Computes the area under the interpolated precision: at each recall the best precision there or at a higher one.
+
+    Args:
+        recall, precision: of each threshold, in any order, shape (thresholds,); an undefined precision is 0.
+
+    >>> interpolated_area(np.array([0.5, 0.25, 1.0]), np.array([0.5, 0.25, 0.25]))
+    0.375
+    """
+    order = np.argsort(recall, kind="stable")
+    best = np.maximum.accumulate(np.nan_to_num(precision)[order][::-1])[::-1]
+    return float(np.sum(np.diff(recall[order], prepend=0.0) * best))
+
+
 def lesion_f1(detected: Number, missed: Number, false_positives: Number) -> Ratio:
     """Computes 2 detected / (2 detected + missed + false positives) (ISLES 2022), undefined where no lesion is.
 

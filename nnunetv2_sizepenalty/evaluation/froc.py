@@ -1,8 +1,6 @@
 """What every threshold would have given: FROC by size, and several models at one rate of false positives."""
 
 import json
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,26 +9,16 @@ import pandas as pd
 
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.calibration import Calibration, Reliability, VolumeRatio
+from nnunetv2_sizepenalty.evaluation.froc_curve import lowest_threshold
 from nnunetv2_sizepenalty.evaluation.nan_json import Number, read_record, to_json
+from nnunetv2_sizepenalty.evaluation.protocols import split_detection
 from nnunetv2_sizepenalty.evaluation.records import read_table
 from nnunetv2_sizepenalty.evaluation.sized import SizedRecord, size_field
 from nnunetv2_sizepenalty.evaluation.strata import ALL
 from nnunetv2_sizepenalty.lesions import SizeBins
 
 KEYS = ("case", "label", "threshold")
-CURVE_COLUMNS = (
-    "label",
-    "stratum",  # lesions of this size; "all", "< 1 mL", ... as in summary.LesionStratum
-    "threshold",  # lesion where the probability is above it
-    "lesions",
-    "detected",
-    "sensitivity",  # detected / lesions, NaN without lesions
-    "false_positives_per_case",  # of all sizes
-    "false_positives_of_size_per_case",
-    "precision",  # share of the predicted lesions of all sizes that are no false positives, NaN without any
-)
 TABLES = {"curves": "froc.csv", "points": "operating_points.csv", "voxels": "probabilities.csv"}
 SUMMARY = "froc.json"
 
@@ -102,7 +90,7 @@ class FrocSummary(SizedRecord):
 class Froc:
     """One model's probabilities on a set of cases.
 
-    curves: `CURVE_COLUMNS`, a row per label, stratum and threshold (increasing).
+    curves: `froc_curve.CURVE_COLUMNS`, a row per label, stratum and threshold (increasing).
     points: `KEYS` and the columns of cases.csv that need no surface, a row per case, label and threshold.
     voxels: case, label, average_precision, pr_auc, reference_ml, soft_ml, hard_ml (_px), soft_to_hard.
     summary: froc.json.
@@ -137,35 +125,9 @@ def read_froc(folder: str | Path) -> Froc:
         ) from error
 
 
-def lesion_average_precision(curve: pd.DataFrame) -> float:
-    """Area under precision against sensitivity over the thresholds: sum of (R_i - R_(i-1)) P_i, from the highest down.
-
-    Args:
-        curve: the rows of one label and the stratum "all". NaN without lesions.
-    """
-    curve = curve.sort_values("threshold", ascending=False)
-    if not curve["lesions"].iloc[0]:
-        return math.nan
-    # With a smallest size a lower threshold can merge a detection away: recall is what has been reached so far.
-    recall = np.maximum.accumulate(curve["sensitivity"].to_numpy())
-    gained = np.diff(recall, prepend=0.0)
-    return float(np.sum(gained * curve["precision"].fillna(0.0).to_numpy()))
-
-
 def threshold_at(froc: Froc, label: str, rate: float) -> float:
-    """Finds the lowest threshold from which on there are at most `rate` false positives per case; NaN without one.
-
-    The number of false positives need not fall with the threshold (components split), hence "from which on".
-    """
+    """Finds the `froc_curve.lowest_threshold` of one label's lesions of all sizes."""
     return lowest_threshold(froc.curves[(froc.curves["label"] == label) & (froc.curves["stratum"] == ALL)], rate)
-
-
-def lowest_threshold(curve: pd.DataFrame, false_positives_per_case: float) -> float:
-    """Finds the same on columns threshold and false_positives_per_case of one label and all sizes."""
-    curve = curve.sort_values("threshold")
-    allowed = (curve["false_positives_per_case"] <= false_positives_per_case).to_numpy()
-    lasting = np.logical_and.accumulate(allowed[::-1])[::-1]
-    return float(curve["threshold"].to_numpy()[lasting].min()) if lasting.any() else math.nan
 
 
 def cases_at(points: pd.DataFrame, label: str, threshold: float) -> pd.DataFrame:
@@ -174,44 +136,10 @@ def cases_at(points: pd.DataFrame, label: str, threshold: float) -> pd.DataFrame
     return points[chosen].drop(columns="threshold").reset_index(drop=True)
 
 
-def make_curves(
-    label: str,
-    thresholds: Sequence[float],
-    strata: Sequence[str],
-    lesions: np.ndarray,
-    detected: np.ndarray,
-    false_positives: np.ndarray,
-    predicted: np.ndarray,
-    cases: int,
-) -> pd.DataFrame:
-    """`Froc.curves` of one label from sums over cases.
-
-    Args:
-        lesions: reference lesions of each stratum, shape (strata,).
-        detected, false_positives: of each stratum at each threshold, shape (thresholds, strata).
-        predicted: predicted lesions of all sizes, shape (thresholds,).
-    """
-    frames = []
-    everything = false_positives[:, list(strata).index(ALL)]
-    for i, stratum in enumerate(strata):
-        frame = {
-            "label": label,
-            "stratum": stratum,
-            "threshold": thresholds,
-            "lesions": lesions[i],
-            "detected": detected[:, i],
-            "sensitivity": formulas.sensitivity(detected[:, i], lesions[i]).value,
-            "false_positives_per_case": everything / cases,
-            "false_positives_of_size_per_case": false_positives[:, i] / cases,
-            "precision": formulas.precision(predicted, everything).value,
-        }
-        frames.append(pd.DataFrame(frame, columns=CURVE_COLUMNS))
-    return pd.concat(frames, ignore_index=True)
-
-
 def headlines(froc: Froc) -> list[str]:
-    """Returns a line on each label, for the terminal and for logs."""
-    return [
+    """Returns the rule of detection and a line on each label, for the terminal and for logs."""
+    rule = split_detection(froc.summary.description)[1]
+    return [f"a lesion is found by {rule}"] + [
         f"{name}: lesion-wise average precision {label.lesion_average_precision:.3f}, "
         f"expected calibration error near lesions {label.expected_calibration_error:.3f}"
         for name, label in froc.summary.labels.items()

@@ -9,8 +9,9 @@ from sklearn.metrics import auc, precision_recall_curve
 
 from nnunetv2_sizepenalty.evaluation.calibration import CalibrationCounts, count_calibration
 from nnunetv2_sizepenalty.evaluation.case import mask_metrics
+from nnunetv2_sizepenalty.evaluation.detection import Detector
 from nnunetv2_sizepenalty.evaluation.instances import find_instances
-from nnunetv2_sizepenalty.evaluation.matching import pair_lesions
+from nnunetv2_sizepenalty.evaluation.pairing import pair_lesions
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.evaluation.strata import in_stratum, stratum_names
 from nnunetv2_sizepenalty.evaluation.sweep import sweep
@@ -64,12 +65,13 @@ def score_curve(
     padding = 1 + rules.protocol.dilation
     probability, reference = np.pad(probability[box], padding), np.pad(reference[box], padding)
     ref = find_instances(reference, spacing_mm, rules.protocol, is_reference=True)
+    detector = Detector(ref, rules.protocol.detection, spacing_mm)
     rows, detected, false_positives = [], [], []
     for _, mask, inside in sweep(probability, rules.thresholds):
         everywhere = np.zeros(probability.shape, dtype=bool)
         everywhere[inside] = mask
         pred = find_instances(everywhere, spacing_mm, rules.protocol, is_reference=False)
-        pairing = pair_lesions(ref, pred, rules.protocol)
+        pairing = pair_lesions(ref, pred, rules.protocol, detector)
         rows.append(mask_metrics(pairing, spacing_mm, rules.protocol))
         detected.append(_by_size(ref.voxels[pairing.detection.detected], spacing_mm, strata, rules.bins))
         false_positives.append(_by_size(pred.voxels[pairing.detection.false_positive], spacing_mm, strata, rules.bins))

@@ -1,5 +1,6 @@
 """FROC and calibration of a folder of probabilities that nnU-Net saved (`--save_probabilities`, `--npz`)."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +21,11 @@ from nnunetv2_sizepenalty.evaluation.froc import (
     FrocSummary,
     LabelFroc,
     MeanOverCases,
-    lesion_average_precision,
-    make_curves,
 )
 from nnunetv2_sizepenalty.evaluation.froc_case import CaseCurve, FrocRules, score_curve
+from nnunetv2_sizepenalty.evaluation.froc_curve import lesion_average_precision, make_curves
 from nnunetv2_sizepenalty.evaluation.masks import MaskReader, mask_reader
-from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol
+from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, SHARE, Protocol, Rule
 from nnunetv2_sizepenalty.evaluation.score_files import Pair
 from nnunetv2_sizepenalty.evaluation.strata import ALL, stratum_names
 from nnunetv2_sizepenalty.lesions import ML, PX, SizeBins, SizeUnit
@@ -51,6 +51,7 @@ def evaluate_probabilities(
     *,
     dataset_json: str | Path | None = None,
     protocol: Protocol | str = "default",
+    detection: Rule | str = SHARE,
     bins_ml: Sequence[float] = ML.edges,
     bins_px: Sequence[float] = PX.edges,
     only_predicted: bool = False,
@@ -63,11 +64,15 @@ def evaluate_probabilities(
         probabilities_folder: CASE.npz as nnU-Net writes them, and nnU-Net's dataset.json where it wrote that too.
         dataset_json: another one; without any, one foreground class is assumed.
         protocol, bins_ml, bins_px, only_predicted, processes: as for `evaluate_folder`.
+        detection: when a lesion is detected; the protocol's own rule is for one operating point, not for a sweep.
 
     Raises:
-        UserError: probabilities are missing or unusable (all of them are listed), or belong to other labels.
+        UserError: probabilities are missing or unusable (all of them are listed), or belong to other labels; or no
+            reference holds a lesion.
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
+    detection = Rule.parse(detection) if isinstance(detection, str) else detection
+    protocol = dataclasses.replace(protocol, detection=detection)
     probabilities = {path.name.removesuffix(".npz"): path for path in sorted(Path(probabilities_folder).glob("*.npz"))}
     if not probabilities:
         raise UserError(
@@ -81,8 +86,13 @@ def evaluate_probabilities(
     labels = read_labels(content) if content is not None else _labels_without_names(pairs[0].prediction)
     setup = FrocSetup(reader, labels, FrocRules(protocol, bins))
     outcomes = map_cases(partial(score_probabilities, setup), pairs, processes=processes, description="scoring")
-    if problems := [outcome for outcome in outcomes if isinstance(outcome, str)]:
+    problems = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    if len(problems) == 1:
+        raise UserError(f"{problems[0]}; nothing was written")
+    if problems:
         raise UserError(listed(f"{len(problems)} of {len(pairs)} cases can't be scored, nothing was written", problems))
+    if not sum(curve.lesions.sum() for curves in outcomes for curve in curves):
+        raise UserError(f"{reference_folder}: no reference holds a lesion, nothing was written; check -ref and -djfile")
     cases = [pair.case for pair in pairs]
     per_label = {label.name: [curves[i] for curves in outcomes] for i, label in enumerate(labels.foreground)}
     curves = {name: _curves(name, of_label, setup.rules) for name, of_label in per_label.items()}
@@ -120,8 +130,16 @@ def score_probabilities(setup: FrocSetup, pair: Pair) -> list[CaseCurve] | str:
         channels = setup.labels.n_channels
         shape = (channels, *(1,) * (3 - reference.ndim), *reference.shape)
         probabilities = read_probabilities(pair.prediction, shape).reshape(channels, *reference.shape)
+        # An .npz tells no grid, the mask that nnU-Net writes beside it does.
+        mask = pair.prediction.with_name(pair.case + pair.reference.name.removeprefix(pair.case))
+        if mask.exists() and (difference := setup.reader.read(mask)[1].difference(grid)):
+            return f"{mask}: {difference}, so that {pair.prediction.name} belongs to another image; predict anew"
     except UserError as error:
         return str(error)
+    if reason := setup.rules.protocol.unsuitable(reference.ndim):
+        return f"{pair.reference}: {reason}"
+    if unknown := setup.labels.unknown(reference):
+        return f"{pair.reference}: holds labels {unknown} that dataset.json does not name"
     valid = None if setup.labels.ignore is None else reference != setup.labels.ignore
     return [
         score_curve(probabilities[label.channel], label.mask(reference), grid.spacing_mm, setup.rules, valid)
@@ -137,7 +155,6 @@ def _curves(name: str, cases: Sequence[CaseCurve], rules: FrocRules) -> pd.DataF
         sum(case.lesions for case in cases),
         sum(case.detected for case in cases),
         sum(case.false_positives for case in cases),
-        sum(np.array([row["n_prediction"] for row in case.rows]) for case in cases),
         len(cases),
     )
 

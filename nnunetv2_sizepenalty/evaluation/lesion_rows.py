@@ -6,7 +6,8 @@ import numpy as np
 
 from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.kinds import FALSE_POSITIVE, REFERENCE, UNMATCHED
-from nnunetv2_sizepenalty.evaluation.matching import Overlaps, Pairing
+from nnunetv2_sizepenalty.evaluation.matching import Overlaps
+from nnunetv2_sizepenalty.evaluation.pairing import Pairing
 from nnunetv2_sizepenalty.lesions import size_of, size_unit
 
 

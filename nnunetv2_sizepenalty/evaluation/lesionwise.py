@@ -13,7 +13,8 @@ from skimage.measure import marching_cubes
 
 from nnunetv2_sizepenalty.evaluation.instances import Instances
 from nnunetv2_sizepenalty.evaluation.lesion_rows import dice_and_rve_per_lesion
-from nnunetv2_sizepenalty.evaluation.matching import Overlaps, Pairing
+from nnunetv2_sizepenalty.evaluation.matching import Overlaps
+from nnunetv2_sizepenalty.evaluation.pairing import Pairing
 from nnunetv2_sizepenalty.lesions import voxel_volume_mm3
 
 # BraTS's distance for a missed or an invented lesion: the diagonal of its 240 x 240 x 155 mm grid.

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnunetv2_sizepenalty.evaluation import formulas
-from nnunetv2_sizepenalty.evaluation.instances import Instances
-from nnunetv2_sizepenalty.evaluation.protocols import Protocol, Rule
+from nnunetv2_sizepenalty.evaluation.protocols import Rule
 
 
 @dataclass(frozen=True)
@@ -127,29 +126,3 @@ def match_best_sum(overlaps: Overlaps, rule: Rule) -> Match:
     chosen = pair[linear_sum_assignment(cost)]
     chosen = chosen[chosen >= 0]
     return Match(overlaps.reference[chosen], overlaps.prediction[chosen], overlaps.iou[chosen])
-
-
-@dataclass(frozen=True)
-class Pairing:
-    """The lesions of both masks and how they belong together. `touching` are the overlaps with the reference lesions'
-    reach: `overlaps` itself unless the protocol dilates."""
-
-    reference: Instances
-    prediction: Instances
-    overlaps: Overlaps
-    touching: Overlaps
-    match: Match
-    detection: Detection
-
-
-def pair_lesions(reference: Instances, prediction: Instances, protocol: Protocol) -> Pairing:
-    """Matches and detects under `protocol`; both masks have one shape."""
-    sizes = reference.voxels, prediction.voxels
-    overlaps = find_overlaps(reference.lesion, prediction.labels.ravel()[reference.index], *sizes)
-    touching = overlaps
-    if reference.reach is not reference.labels:
-        touching = find_overlaps(reference.reach.ravel()[prediction.index], prediction.lesion, *sizes)
-    match = (match_best_sum if protocol.best_sum else match_one_to_one)(overlaps, protocol.matching)
-    by_touch = protocol.detection.metric == "overlap"
-    detection = detect(touching if by_touch else overlaps, protocol.detection, match)
-    return Pairing(reference, prediction, overlaps, touching, match, detection)

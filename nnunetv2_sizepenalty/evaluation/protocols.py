@@ -3,39 +3,53 @@
 import math
 from dataclasses import dataclass
 
-RULES = ("overlap", "iou", "dice", "matched")
+# With and without a threshold.
+SCORED, PLAIN = ("iou", "dice", "share"), ("overlap", "matched", "picai", "msseg")
+NAMES = {
+    "iou": "IoU",
+    "dice": "Dice",
+    "share": "share of lesion in what is predicted around it",
+    "overlap": "any overlap",
+    "matched": "one-to-one match",
+    "picai": "one-to-one with IoU >= 0.1 (PI-CAI)",
+    "msseg": "MSSEG-2016's rule",
+}
 
 
 @dataclass(frozen=True)
 class Rule:
     """When two lesions belong together: a common voxel (`overlap`), `iou` or `dice` of at least `threshold`, or, for
-    detection alone, being each other's one-to-one match (`matched`)."""
+    detection alone, being each other's one-to-one match (`matched`), a `share` of at least `threshold` (`share.py`), or
+    a challenge's rule (`picai`, `msseg`: `challenge_detection.py`)."""
 
     metric: str = "overlap"
     threshold: float = 0.0
 
     def __post_init__(self):
-        if self.metric not in RULES:
-            raise ValueError(f"a rule is one of {', '.join(RULES)}, got {self.metric!r}")
-        scored = self.metric in ("iou", "dice")
+        if self.metric not in SCORED + PLAIN:
+            raise ValueError(f"a rule is one of {', '.join(SCORED + PLAIN)}, got {self.metric!r}")
+        scored = self.metric in SCORED
         if scored != (0 < self.threshold <= 1):
             raise ValueError(f"{self.metric} takes {'a threshold in (0, 1]' if scored else 'no threshold'}")
 
     @classmethod
     def parse(cls, text: str) -> "Rule":
-        """The rule written as "overlap", "iou:0.5", "dice:0.1" or "matched"; ValueError for anything else."""
+        """The rule written as "overlap", "share:0.1", "iou:0.5", "dice:0.1", "matched", "picai" or "msseg"; ValueError
+        for anything else."""
         metric, _, threshold = text.partition(":")
         try:
             return cls(metric, float(threshold or 0))
         except ValueError as error:
-            raise ValueError(f"{text!r} is no rule ({error}); write overlap, iou:0.5, dice:0.1 or matched") from None
+            written = ", ".join([*(f"{name}:T" for name in SCORED), *PLAIN])
+            raise ValueError(f"{text!r} is no rule ({error}); write one of {written}") from None
 
     def __str__(self) -> str:
-        if self.metric == "overlap":
-            return "any overlap"
-        if self.metric == "matched":
-            return "one-to-one match"
-        return f"{self.metric.replace('iou', 'IoU').replace('dice', 'Dice')} >= {self.threshold:g}"
+        words = NAMES[self.metric]
+        return f"{words} >= {self.threshold:g}" if self.metric in SCORED else words
+
+
+# Wherever thresholds are swept or chosen, whatever the protocol.
+SHARE = Rule("share", 0.1)
 
 
 @dataclass(frozen=True)
@@ -117,6 +131,17 @@ class Protocol:
         if self.joined_by:
             parts.append("lesions of label {} that touch one of label {} are one".format(*self.joined_by))
         return ", ".join(parts)
+
+
+def split_detection(description: str) -> tuple[str, str]:
+    """Splits a `Protocol.description` into its other rules and what a lesion is detected by ("" where it isn't told).
+
+    >>> split_detection(Protocol("mine").description)[1]
+    'any overlap'
+    """
+    parts = description.split(", ")
+    detection = next((part for part in parts if part.startswith("detected: ")), "")
+    return ", ".join(part for part in parts if part != detection), detection.removeprefix("detected: ")
 
 
 PROTOCOLS: dict[str, Protocol] = {

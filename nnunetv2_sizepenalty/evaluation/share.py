@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnunetv2_sizepenalty.evaluation.matching import Detection, Overlaps, find_overlaps
+from nnunetv2_sizepenalty.evaluation.protocols import SHARE
 from nnunetv2_sizepenalty.lesions import component_voxels
 from nnunetv2_sizepenalty.lesions.nearest import NearestLesion
 
-DEFAULT_SHARE = 0.1
-OVERSIZED = 10.0
+DEFAULT_SHARE = SHARE.threshold
 
 
 @dataclass(frozen=True)
@@ -174,18 +174,3 @@ def detect_by_share(
     """Applies the share rule to one pair of label maps (0, and lesions or components from 1, one shape)."""
     counter = ShareCounter(reference_labels, spacing_mm)
     return counter.count(prediction_labels, int(prediction_labels.max(initial=0))).detect(share)
-
-
-def oversized_components(
-    reference_labels: np.ndarray, prediction_labels: np.ndarray, factor: float = OVERSIZED
-) -> np.ndarray:
-    """Marks the components of more than `factor` times the volume of the lesions that they touch.
-
-    Returns:
-        Boolean, shape (n_prediction,). A component that touches none is a false positive anyway and not marked.
-    """
-    reference, prediction = (component_voxels(x, int(x.max(initial=0))) for x in (reference_labels, prediction_labels))
-    overlaps = find_overlaps(reference_labels, prediction_labels, reference, prediction)
-    weights = reference[overlaps.reference - 1]
-    touched = np.bincount(overlaps.prediction, weights=weights, minlength=len(prediction) + 1)[1:]
-    return (touched > 0) & (prediction > factor * touched)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from nnunetv2_sizepenalty.evaluation.nan_json import Number
+from nnunetv2_sizepenalty.evaluation.share_check import ShareSummary
 from nnunetv2_sizepenalty.evaluation.sized import SizedRecord, size_field
 from nnunetv2_sizepenalty.evaluation.strata import ALL
 from nnunetv2_sizepenalty.lesions import SizeBins
@@ -113,11 +114,15 @@ class GroupTables:
 
 @dataclass(frozen=True)
 class LabelSummary:
-    """One label or region: its values in the masks (none is "everything above 0"), its tables, and those per group."""
+    """One label or region: its values in the masks (none is "everything above 0"), its tables, and those per group.
+
+    `share` is None where 0.1.0 wrote the file.
+    """
 
     values: tuple[int, ...]
     tables: Tables
     groups: dict[str, GroupTables]
+    share: ShareSummary | None = None
 
 
 @dataclass(frozen=True)

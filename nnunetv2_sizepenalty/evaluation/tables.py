@@ -8,6 +8,8 @@ import pandas as pd
 from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.kinds import FALSE_POSITIVE, REFERENCE
 from nnunetv2_sizepenalty.evaluation.metrics import CASE_KEYS, unit_of
+from nnunetv2_sizepenalty.evaluation.protocols import SHARE
+from nnunetv2_sizepenalty.evaluation.share_check import Oversized, ShareSummary
 from nnunetv2_sizepenalty.evaluation.statistics import (
     aggregate,
     lin_ccc,
@@ -124,6 +126,21 @@ def tables(cases: pd.DataFrame, lesions: pd.DataFrame, bins: SizeBins) -> Tables
             lesion_stratum(name, lesions[in_stratum(name, lesions[bins.unit.column("volume")], bins)], cases["case"])
             for name in stratum_names(bins, of_cases=False)
         ),
+    )
+
+
+def summarise_share(cases: pd.DataFrame, oversized: dict[str, tuple[Oversized, ...]]) -> ShareSummary:
+    """Sums one label's rows under both rules of detection."""
+    counts = {name: int(cases[name].sum()) for name in ("n_reference", "missed", "false_positives")}
+    missed, false_positives = int(cases["missed_share"].sum()), int(cases["false_positives_share"].sum())
+    return ShareSummary(
+        rule=str(SHARE),
+        lesions=counts["n_reference"],
+        detected=counts["n_reference"] - counts["missed"],
+        detected_by_share=counts["n_reference"] - missed,
+        false_positives=counts["false_positives"],
+        false_positives_by_share=false_positives,
+        oversized=oversized,
     )
 
 

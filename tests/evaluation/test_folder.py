@@ -49,7 +49,8 @@ def evaluate(folders, **options):
 
 def test_tables_and_summary(folders):
     evaluation = evaluate(folders)
-    assert tuple(evaluation.cases.columns) == CASE_COLUMNS
+    share = ("missed_share", "false_positives_share", "detection_rate_share")
+    assert tuple(evaluation.cases.columns) == (*CASE_COLUMNS, *share)
     assert tuple(evaluation.lesions.columns) == LESION_COLUMNS
     assert evaluation.cases["case"].tolist() == ["a", "b", "c"]
     # lesions.csv accounts for every count of cases.csv.

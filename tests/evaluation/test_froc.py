@@ -10,17 +10,15 @@ import SimpleITK as sitk
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.case import score_case
-from nnunetv2_sizepenalty.evaluation.froc import (
-    CURVE_COLUMNS,
-    Froc,
-    cases_at,
-    lesion_average_precision,
-    make_curves,
-    read_froc,
-    threshold_at,
-    write_froc,
-)
+from nnunetv2_sizepenalty.evaluation.froc import Froc, cases_at, read_froc, threshold_at, write_froc
 from nnunetv2_sizepenalty.evaluation.froc_case import FrocRules, score_curve
+from nnunetv2_sizepenalty.evaluation.froc_curve import (
+    CURVE_COLUMNS,
+    highest_sensitivity,
+    lesion_average_precision,
+    lowest_threshold,
+    make_curves,
+)
 from nnunetv2_sizepenalty.evaluation.froc_folder import evaluate_probabilities
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.lesions import SizeBins
@@ -99,29 +97,41 @@ def test_a_case_without_a_lesion():
     assert empty.rows[0]["n_prediction"] == 0
 
 
-def curves_of(false_positives, detected, predicted, lesions=4, cases=2):
+def curves_of(false_positives, detected, lesions=4, cases=2):
     thresholds = np.linspace(0.1, 0.9, len(detected))
     columns = [np.array(values)[:, None] for values in (detected, false_positives)]
-    return make_curves("a", thresholds, ["all"], np.array([lesions]), *columns, np.array(predicted), cases)
+    return make_curves("a", thresholds, ["all"], np.array([lesions]), *columns, cases)
 
 
 def test_lesion_average_precision_by_hand():
-    # Thresholds 0.1, 0.5, 0.9: sensitivity 1, 0.5, 0.25 of 4 lesions; precision (5-1)/5, (4-2)/4, 1/1.
-    curve = curves_of(false_positives=[1, 2, 0], detected=[4, 2, 1], predicted=[5, 4, 1])
-    assert lesion_average_precision(curve) == pytest.approx(0.25 * 1 + 0.25 * 0.5 + 0.5 * 0.8)
-    assert math.isnan(lesion_average_precision(curves_of([1], [0], [1], lesions=0)))
+    # Thresholds 0.1, 0.5, 0.9: sensitivity 1, 0.5, 0.25 of 4 lesions; precision 4/5, 2/4 (4/5 at more), 1/1.
+    curve = curves_of(false_positives=[1, 2, 0], detected=[4, 2, 1])
+    assert curve["precision"].tolist() == [0.8, 0.5, 1]
+    assert lesion_average_precision(curve) == pytest.approx(0.25 * 1 + 0.25 * 0.8 + 0.5 * 0.8)
+    assert math.isnan(lesion_average_precision(curves_of([1], [0], lesions=0)))
 
 
 def test_threshold_at_a_rate_of_false_positives():
     # Per case (two cases): 3, 0.5, 1, 0.5, 0: not falling everywhere.
-    froc = Froc(curves_of([6, 1, 2, 1, 0], [4, 3, 2, 1, 0], [9, 4, 4, 2, 0]), None, None, {})
+    froc = Froc(curves_of([6, 1, 2, 1, 0], [4, 3, 2, 1, 0]), None, None, {})
     assert threshold_at(froc, "a", 5) == pytest.approx(0.1)
     assert threshold_at(froc, "a", 1) == pytest.approx(0.3)
     # 0.3 has 0.5, but 0.5 above it has 1 again.
     assert threshold_at(froc, "a", 0.5) == pytest.approx(0.7)
     assert threshold_at(froc, "a", 0.2) == pytest.approx(0.9)
-    never = Froc(curves_of([6, 4], [4, 3], [9, 7]), None, None, {})
+    never = Froc(curves_of([6, 4], [4, 3]), None, None, {})
     assert math.isnan(threshold_at(never, "a", 1))
+
+
+def test_beyond_the_highest_sensitivity_nothing_is_chosen():
+    """At 0.1 components have grown together: fewer lesions, and one false positive."""
+    curve = curves_of([1, 8, 3, 2, 0], [1, 4, 4, 2, 0])
+    assert highest_sensitivity(curve) == pytest.approx(0.3)
+    assert lowest_threshold(curve, 4) == pytest.approx(0.3)
+    assert lowest_threshold(curve, 1.5) == pytest.approx(0.5)
+    # Lowest threshold with at most 1 everywhere above, were it not for the lesions lost there.
+    assert lowest_threshold(curves_of([1, 1, 0], [1, 2, 2]), 1) == pytest.approx(0.5)
+    assert highest_sensitivity(curves_of([1, 0], [0, 0], lesions=0)) == pytest.approx(0.1)
 
 
 @pytest.fixture

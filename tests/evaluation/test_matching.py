@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from nnunetv2_sizepenalty.evaluation.detection import Detector
 from nnunetv2_sizepenalty.evaluation.instances import find_instances
-from nnunetv2_sizepenalty.evaluation.matching import detect, find_overlaps, match_one_to_one, pair_lesions
+from nnunetv2_sizepenalty.evaluation.matching import detect, find_overlaps, match_one_to_one
+from nnunetv2_sizepenalty.evaluation.pairing import pair_lesions
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol, Rule
 
 
@@ -64,7 +66,7 @@ def test_dilation_merges_lesions_and_widens_their_reach():
             find_instances(mask, (1, 1, 1), protocol, is_reference=first)
             for mask, first in ((reference, True), (prediction, False))
         ]
-        return pair_lesions(*instances, protocol)
+        return pair_lesions(*instances, protocol, Detector(instances[0], protocol.detection, (1, 1, 1)))
 
     plain, dilated = paired(Protocol()), paired(Protocol(dilation=1))
     assert plain.reference.voxels.tolist() == [1, 1, 1]

@@ -5,11 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import binary_dilation, gaussian_filter, generate_binary_structure, label
+from scipy.special import expit
 from share_restatement import msseg_by_loops, picai_by_loops, share_by_loops
 
+from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.challenge_detection import detect_by_msseg, detect_by_picai
-from nnunetv2_sizepenalty.evaluation.share import ShareCounter, detect_by_share, oversized_components
-from nnunetv2_sizepenalty.evaluation.share_sweep import count_at_thresholds, interpolated_average_precision
+from nnunetv2_sizepenalty.evaluation.froc_case import FrocRules, score_curve
+from nnunetv2_sizepenalty.evaluation.matching import find_overlaps
+from nnunetv2_sizepenalty.evaluation.protocols import SHARE, Protocol, Rule
+from nnunetv2_sizepenalty.evaluation.share import ShareCounter, detect_by_share
+from nnunetv2_sizepenalty.evaluation.share_check import Oversized, find_oversized
+from nnunetv2_sizepenalty.lesions import SizeBins
 from nnunetv2_sizepenalty.nnunet_io.thresholds import dense_thresholds
 
 SPACING = (1.0, 1.0, 1.0)
@@ -20,6 +26,13 @@ THRESHOLDS = dense_thresholds(n=31)
 def components(mask: np.ndarray) -> np.ndarray:
     """18-connected, in 2D 8-connected."""
     return label(mask, generate_binary_structure(mask.ndim, 2))[0]
+
+
+def sweep(reference, probability, thresholds, spacing=SPACING, detection=SHARE, min_voxels=0):
+    """What `froc` counts of one case: lesions, lesions detected and false positives at each threshold."""
+    rules = FrocRules(Protocol("mine", detection=detection, min_voxels=min_voxels), SizeBins(), tuple(thresholds))
+    curve = score_curve(np.asarray(probability, dtype=np.float32), reference > 0, spacing, rules, None)
+    return curve.lesions[0], curve.detected[:, 0], curve.false_positives[:, 0]
 
 
 def as_lists(detection) -> tuple[list[bool], list[bool]]:
@@ -64,16 +77,16 @@ def test_equals_loops(block):
 def test_a_sweep_equals_its_thresholds_one_by_one():
     for seed in range(1, 60, 2):  # 3D
         reference, score, thresholds, spacing = random_case(seed)
-        sweep = count_at_thresholds(reference, score, thresholds, spacing, share=0.2, min_voxels=2)
+        reference = components(reference > 0)
+        score, thresholds = (expit(values).astype(np.float32) for values in (score, np.unique(thresholds)))
+        _, found, false_positives = sweep(reference, score, thresholds, spacing, Rule("share", 0.2), min_voxels=2)
         for i, threshold in enumerate(thresholds):
             prediction = components(score > threshold)
             sizes = np.bincount(prediction.ravel())[1:]
             prediction = np.where(np.concatenate([[False], sizes >= 2])[prediction], prediction, 0)
             prediction = np.searchsorted(np.unique(prediction[prediction > 0]), prediction) + (prediction > 0)
             detected, false_positive = share_by_loops(reference, prediction, spacing, share=0.2)
-            assert sweep.detected[i].tolist() == detected
-            assert sweep.false_positives[i] == sum(false_positive)
-            assert sweep.predictions[i] == (sizes >= 2).sum()
+            assert (found[i], false_positives[i]) == (sum(detected), sum(false_positive))
 
 
 def test_a_voxel_between_two_lesions_goes_to_the_larger():
@@ -125,14 +138,13 @@ def masks() -> list[np.ndarray]:
 
 
 def average_precision(masks, maps, thresholds=THRESHOLDS) -> float:
-    labels = [components(mask) for mask in masks]
-    sweeps = [
-        count_at_thresholds(reference, np.float32(probability), thresholds, SPACING)
-        for reference, probability in zip(labels, maps, strict=True)
-    ]
-    detected = sum(sweep.detected.sum(axis=1) for sweep in sweeps)
-    false_positives = sum(sweep.false_positives for sweep in sweeps)
-    return interpolated_average_precision(detected, false_positives, sum(x.max() for x in labels))
+    cases = [sweep(mask, probability, thresholds) for mask, probability in zip(masks, maps, strict=True)]
+    return area(*(sum(of) for of in zip(*cases, strict=True)))
+
+
+def area(lesions, detected, false_positives) -> float:
+    precision = formulas.detection_precision(detected, false_positives).value
+    return formulas.interpolated_area(formulas.sensitivity(detected, lesions).value, precision)
 
 
 def dilated(mask: np.ndarray, steps: int) -> np.ndarray:
@@ -156,7 +168,8 @@ def test_high_in_the_whole_brain(masks):
 def test_noise(masks, sigma):
     rng = np.random.default_rng(1)
     maps = [gaussian_filter(rng.normal(size=SHAPE), sigma) for _ in masks]
-    thresholds = np.quantile(np.stack(maps), 1 - np.geomspace(0.9, 1e-5, 100))
+    maps = [(np.argsort(np.argsort(noise, axis=None)) / noise.size).reshape(SHAPE) for noise in maps]
+    thresholds = np.unique(np.float32(1 - np.geomspace(0.9, 1e-4, 100)))
     assert 0 < average_precision(masks, maps, thresholds) < 0.02
 
 
@@ -269,20 +282,14 @@ def test_no_lesion_and_no_prediction():
         assert as_lists(rule(nothing, nothing, SPACING)) == ([], [])
         assert as_lists(rule(nothing, something, SPACING)) == ([], [True])
         assert as_lists(rule(something, nothing, SPACING)) == ([False], [])
-    sweep = count_at_thresholds(nothing, something / 2, [0.1, 0.6], SPACING)
-    assert sweep.detected.shape == (2, 0)
-    assert sweep.false_positives.tolist() == [1, 0]
-    assert np.isnan(interpolated_average_precision([0, 0], [1, 0], 0))
-
-
-def test_thresholds_increase():
-    with pytest.raises(ValueError, match="increase"):
-        count_at_thresholds(np.zeros((3, 3), dtype=int), np.zeros((3, 3)), [0.5, 0.1], (1, 1))
+    lesions, detected, false_positives = sweep(nothing, something / 2, [0.1, 0.6])
+    assert (lesions, detected.tolist(), false_positives.tolist()) == (0, [0, 0], [1, 0])
 
 
 def test_interpolated_average_precision_by_hand():
     # Of 4 lesions: 1 at precision 1 / 2, 2 at 2 / 3, 3 at 3 / 30; then components merge.
-    assert interpolated_average_precision([1, 2, 3, 1], [1, 1, 27, 0], 4) == pytest.approx(0.25 + 0.25 * 2 / 3 + 0.025)
+    detected, false_positives = np.array([1, 2, 3, 1]), np.array([1, 1, 27, 0])
+    assert area(4, detected, false_positives) == pytest.approx(0.25 + 0.25 * 2 / 3 + 0.025)
 
 
 # A false positive never pays
@@ -295,23 +302,18 @@ def test_a_disjoint_false_positive_never_raises_the_average_precision(seed, leve
     shape, thresholds = (6, 8, 30), np.linspace(0.05, 0.95, 19)
     reference = np.zeros(shape, dtype=int)
     reference[..., :16] = components(rng.random((6, 8, 16)) > 0.97)
-    lesions = reference.max()
     probability = np.zeros(shape, dtype=np.float32)
     probability[..., :16] = (
         gaussian_filter(rng.random((6, 8, 16)), 0.5) / 2 + rng.random() / 2 * (reference > 0)[..., :16]
     )
-    before = count_at_thresholds(reference, probability, thresholds, SPACING)
+    before = sweep(reference, probability, thresholds)
     for i, level in enumerate(levels):
         probability[1:4, 1:4, 18 + 3 * i : 20 + 3 * i] = level
-    after = count_at_thresholds(reference, probability, thresholds, SPACING)
-    assert (after.detected == before.detected).all()
-    assert after.false_positives.sum() > before.false_positives.sum() or max(levels) <= 0.05
-    if lesions:
-        was, now = (
-            interpolated_average_precision(sweep.detected.sum(axis=1), sweep.false_positives, lesions)
-            for sweep in (before, after)
-        )
-        assert now <= was
+    after = sweep(reference, probability, thresholds)
+    assert (after[1] == before[1]).all()
+    assert after[2].sum() > before[2].sum() or max(levels) <= 0.05
+    if reference.any():
+        assert area(*after) <= area(*before)
 
 
 # Beside it
@@ -323,9 +325,12 @@ def test_oversized_components():
     prediction = np.zeros_like(reference)
     prediction[1, 1, 1:10], prediction[1, :, 25:31], prediction[4, :, :] = 1, 2, 3
     prediction[1, 1, 20] = 4
-    # 9 voxels on lesions of 3; 36 on a lesion of 1; a component of 240 and one of 1 that touch none.
-    assert oversized_components(reference, prediction).tolist() == [False, True, False, False]
-    assert oversized_components(reference, prediction, factor=40).tolist() == [False] * 4
+    # 9 voxels on lesions of 3; 36 on a lesion of 1; 240 and 1 that touch none; all lesions have 4.
+    overlaps = find_overlaps(reference, prediction, np.array([2, 1, 1]), np.array([9, 36, 240, 1]))
+    assert find_oversized(overlaps) == (Oversized(2, 1, 36.0), Oversized(3, 0, 60.0))
+    assert find_oversized(overlaps, factor=60) == ()
+    nothing = np.zeros_like(reference)
+    assert find_oversized(find_overlaps(nothing, prediction, np.array([]), np.array([9, 36, 240, 1]))) == ()
 
 
 @pytest.mark.parametrize("block", range(2))

@@ -9,7 +9,8 @@ import vl_convert
 from made_evaluations import make_froc_summary
 
 from nnunetv2_sizepenalty.evaluation.calibration import Reliability, VolumeRatio
-from nnunetv2_sizepenalty.evaluation.froc import AveragePrecision, Froc, LabelFroc, MeanOverCases, make_curves
+from nnunetv2_sizepenalty.evaluation.froc import AveragePrecision, Froc, LabelFroc, MeanOverCases
+from nnunetv2_sizepenalty.evaluation.froc_curve import make_curves
 from nnunetv2_sizepenalty.pages.axes import LogAxis, jitter, round_ticks
 from nnunetv2_sizepenalty.report import froc_section
 from nnunetv2_sizepenalty.report.charts.froc import useful
@@ -59,7 +60,6 @@ def curves() -> pd.DataFrame:
         lesions=pd.array([10, 6, 4]).to_numpy(int),
         detected=pd.DataFrame(detected).to_numpy(),
         false_positives=pd.DataFrame(false_positives).to_numpy(),
-        predicted=pd.array([13, 38, 11, 1]).to_numpy(int),
         cases=4,
     )  # fmt: skip
 
