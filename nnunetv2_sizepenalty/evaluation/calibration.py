@@ -51,6 +51,11 @@ class CalibrationCounts:
         return self.voxel_ml * MM3_PER_ML if unit == PX else self.voxel_ml
 
 
+def step_logits() -> np.ndarray:
+    """The lowest logit of each step of `positives` and `negatives`; the first step holds all values below the next."""
+    return np.linspace(-_CURVE_END, _CURVE_END, _CURVE_STEPS)
+
+
 def lesion_neighbourhood(
     reference: np.ndarray, spacing_mm: Sequence[float], distance_mm: float = NEIGHBOURHOOD_MM
 ) -> np.ndarray:

@@ -130,7 +130,7 @@ def test_a_file_that_is_no_operating_point_is_one_line(small_folds, tmp_path, ch
 def test_an_interrupted_run_goes_on_and_counts_nothing_twice(two_folds, tmp_path, capsys):
     out = tmp_path / "out"
     first = choose_operating_point(two_folds, out)
-    counts = sorted((out / "counts").glob("*/*.npz"))
+    counts = sorted((two_folds.path / "operating_point" / "counts").glob("*/*.npz"))
     assert len(counts) == 20
     counts[0].unlink()
     counts[1].write_bytes(counts[1].read_bytes()[:100])  # as a killed process might leave it
@@ -139,19 +139,19 @@ def test_an_interrupted_run_goes_on_and_counts_nothing_twice(two_folds, tmp_path
     assert choose_operating_point(two_folds, out).to_json() == first.to_json()
     assert "18 of 20 cases are counted already" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in counts[2:]} == kept
-    # Another objective needs no new counts, other candidates do.
-    choose_operating_point(two_folds, out, objective=Objective("pq"))
+    # Another objective or output folder needs no new counts, thresholds that are not counted do.
+    choose_operating_point(two_folds, tmp_path / "other", objective=Objective("pq"))
     assert "20 of 20" in capsys.readouterr().out
     choose_operating_point(two_folds, out, grid=Grid((0.4, 0.6)))
     assert "counted already" not in capsys.readouterr().out
 
 
 def test_counts_of_a_file_that_has_changed_are_not_used(two_folds, tmp_path):
-    before = choose_operating_point(two_folds, tmp_path / "out")
+    before = choose_operating_point(two_folds, tmp_path / "out", grid=Grid())
     file = two_folds.path / "fold_0" / "validation" / "case_00.npz"
     probabilities = np.load(file)["probabilities"]
     np.savez_compressed(file, probabilities=probabilities[::-1])
-    after = choose_operating_point(two_folds, tmp_path / "out")
+    after = choose_operating_point(two_folds, tmp_path / "out", grid=Grid())
     assert after.classes["lesion"].folds["0"] != before.classes["lesion"].folds["0"]
     assert after.classes["lesion"].folds["1"] == before.classes["lesion"].folds["1"]
 
@@ -302,6 +302,7 @@ def test_bad_input_is_one_line_and_exit_code_2(small_folds, tmp_path, capsys, da
     assert message in error
     assert error.strip().count("\n") == 0
     assert not list(tmp_path.rglob("operating_point*"))
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(
