@@ -5,7 +5,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -19,6 +18,9 @@ pytestmark = pytest.mark.integration
 ARTEFACTS = Path(__file__).with_name("artefacts_0_1_0")
 DATASET = "Dataset997_Tiny"
 MODEL = f"{DATASET}/nnUNetTrainerDC_nnUNet_10epochs_seed1__TinyPlans__3d_fullres"
+REFERENCES = f"nnUNet_preprocessed/{DATASET}/gt_segmentations"
+# model -> the masks that were scored
+MASKS = {"good": "applied", "bad": "predicted_bad"}
 STOPPED_ONCE = "nnUNetTrainerDTS_2epochs_seed1"
 STOPPED_TWICE = "nnUNetTrainerDCS_nnUNet_perlesion_2epochs_seed1"
 
@@ -34,20 +36,18 @@ def old(tmp_path, monkeypatch) -> Path:
     shutil.copytree(ARTEFACTS, folder)
     for file in (folder / "nnUNet_results" / MODEL / "fold_0" / "validation").glob("*.npz"):
         shutil.copy(file, folder / "probabilities")
+    for name, masks in MASKS.items():
+        summary = folder / f"evaluation_{name}" / "summary.json"
+        folders = {"reference_folder": str(folder / REFERENCES), "prediction_folder": str(folder / masks)}
+        summary.write_text(json.dumps(json.loads(summary.read_text()) | folders))
     for name in ("nnUNet_preprocessed", "nnUNet_results"):
         monkeypatch.setenv(name, str(folder / name))
     monkeypatch.delenv("nnUNet_raw", raising=False)
     return folder
 
 
-@pytest.mark.parametrize(
-    "trainer",
-    [
-        STOPPED_ONCE,
-        # 0.1.0 stored the iterations left of a resumed epoch as iterations_per_epoch
-        pytest.param(STOPPED_TWICE, marks=pytest.mark.xfail(strict=True, reason="refused: other values")),
-    ],
-)
+# stopped twice: 0.1.0 stored the iterations left of a resumed epoch as iterations_per_epoch
+@pytest.mark.parametrize("trainer", [STOPPED_ONCE, STOPPED_TWICE])
 def test_a_stopped_training_ends_like_one_that_never_stopped(tiny_dataset: TinyDataset, trainer):
     results = tiny_dataset.results(trainer)
     shutil.copytree(ARTEFACTS / "stopped" / results.name, results)
@@ -69,30 +69,36 @@ def test_a_stopped_training_ends_like_one_that_never_stopped(tiny_dataset: TinyD
     assert steps == ({40.0} if trainer == STOPPED_ONCE else set())
 
 
-def test_threshold_chooses_the_same_and_counts_nothing_again(old, capsys):
-    """The key of stored counts stays: only the files' places and times in it are today's."""
+def test_threshold_chooses_the_same_and_counts_lesions_anew(old, capsys):
+    """0.1.0's counts are by any overlap and not used; what counts no lesions stays."""
     model = old / "nnUNet_results" / MODEL
     report = model / "operating_point" / "operating_point.json"
     expected = json.loads(report.read_text())
-    references = old / "nnUNet_preprocessed" / DATASET / "gt_segmentations"
-    stored = sorted((model / "operating_point" / "counts" / "fold_0").glob("*.npz"))
-    for file in stored:
-        arrays = dict(np.load(file))
-        version, _, settings = json.loads(str(arrays["key"]))
-        files = references / f"{file.stem}.nii.gz", model / "fold_0" / "validation" / file.name
-        files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-        np.savez_compressed(file, **arrays | {"key": np.array(json.dumps([version, files, settings]))})
 
     def choose() -> dict:
         run("threshold", model, "--thresholds", "dense", "--min-voxels", 5, "-np", 1)
         return json.loads(report.read_text())
 
+    first = choose()
+    assert "counted already" not in capsys.readouterr().out
     cached = choose()
-    assert f"{len(stored)} of {len(stored)} cases are counted already" in capsys.readouterr().out
-    shutil.rmtree(model / "operating_point" / "counts")
-    for chosen in (cached, choose()):
-        assert chosen["classes"] == approximately(expected["classes"])
-        assert chosen.keys() == expected.keys()
+    assert "3 of 3 cases are counted already" in capsys.readouterr().out
+    assert cached == first
+    assert first.keys() == expected.keys() | {"detection", "averaged_with"}
+    found, before = first["classes"]["lesion"], expected["classes"]["lesion"]
+    assert found["calibration"] == approximately(before["calibration"])
+    for choice, old_choice in zip(choices(found), choices(before), strict=True):
+        assert choice.pop("within_one_se")[0] <= choice["threshold"]
+        assert choice == approximately(old_choice)
+    by_share = {"lesion_f1", "n_lesion_f1", "sensitivity", "false_positives_per_case"}
+    for row, old_row in zip(found["table"], before["table"], strict=True):
+        assert {key: row[key] for key in old_row.keys() - by_share} == approximately(
+            {key: old_row[key] for key in old_row.keys() - by_share}
+        )
+
+
+def choices(chosen: dict) -> list[dict]:
+    return [chosen["ensemble"], *chosen["folds"].values()]
 
 
 def test_apply_writes_the_same_masks(old, tmp_path):
@@ -118,9 +124,9 @@ def test_bake_writes_the_same_model(old, tmp_path):
     assert (out / filters.parent.name / filters.name).read_bytes() == filters.read_bytes()
 
 
-@pytest.mark.parametrize(("name", "masks"), [("good", "applied"), ("bad", "predicted_bad")])
+@pytest.mark.parametrize(("name", "masks"), MASKS.items())
 def test_evaluate_and_froc_give_the_same_numbers(old, tmp_path, name, masks):
-    references = old / "nnUNet_preprocessed" / DATASET / "gt_segmentations"
+    references = old / REFERENCES
     labels = old / "nnUNet_results" / MODEL / "dataset.json"
     out = tmp_path / "evaluation"
     run(

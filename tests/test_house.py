@@ -39,6 +39,7 @@ def imports_of(path: Path) -> Iterator[tuple[str, str | None]]:
     [
         (("losses", "architectures"), "nnunetv2"),
         (("lesions", "evaluation", "report", "comparison"), "torch"),
+        (("lesions", "evaluation", "report", "comparison"), "nnunetv2"),
     ],
 )
 def test_folders_import_without(folders, absent):
@@ -47,6 +48,24 @@ def test_folders_import_without(folders, absent):
     code = f"import sys, importlib\nfor name in {ours}: importlib.import_module(name)\nprint({absent!r} in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
+
+
+@pytest.mark.parametrize("folder", ["nnunetv2_sizepenalty", "benchmarks", "tests"])
+def test_every_name_that_is_imported_from_us_exists(folder):
+    """Late imports are met by long tests alone."""
+    taken = {
+        (module, name)
+        for path in (PACKAGE.parent / folder).rglob("*.py")
+        for module, name in imports_of(path)
+        if module.split(".")[0] == NAME and name is not None
+    }
+    assert taken
+    missing = [
+        f"{module}: {name}"
+        for module, name in sorted(taken)
+        if not hasattr(importlib.import_module(module), name) and f"{module}.{name}" not in modules()
+    ]
+    assert not missing
 
 
 def test_no_module_takes_a_private_name_of_another_folder():

@@ -164,8 +164,8 @@ class ChoosePoint:
         return (*(("-device", self.device) if self._predicts else ()), "-np", str(self.processes))
 
     def __call__(self) -> None:
+        from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
         from nnunetv2_sizepenalty.operating_point import (
-            ModelFolder,
             Objective,
             Prediction,
             choose_operating_point,

@@ -44,7 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     missing.add_argument("--allow-missing", action="store_true", help="score a missing prediction as empty")
     missing.add_argument("--only-predicted", action="store_true", help="leave out references without a prediction")
     rules = parser.add_argument_group("rules", "a protocol as a whole, or rules of one's own")
-    rules.add_argument("--protocol", default="default", help="default, thesis, isles22, isles26 or brats-mets")
+    rules.add_argument(
+        "--protocol",
+        metavar="NAME",
+        default="default",
+        help="default, thesis, isles22, isles26, brats-mets (2023), brats-mets-2024, brats-mets-2025, brats-mets-2026 "
+        "or wmh: docs/protocols.md",
+    )
     for option, (_, kind, text) in RULES.items():
         how = (
             {"action": "store_true"} if kind is None else {"type": kind, "metavar": "N" if kind is not str else "RULE"}

@@ -39,8 +39,15 @@ def find_instances(
     mask: np.ndarray, spacing_mm: Sequence[float], protocol: Protocol, *, is_reference: bool
 ) -> Instances:
     """The lesions of a boolean mask under `protocol`."""
-    labels, n = label_components(mask, protocol.connectivity)
     index = np.flatnonzero(mask)
+    reach = None
+    if protocol.dilation and (is_reference or protocol.dilate_prediction):
+        structure = ndimage.generate_binary_structure(mask.ndim, 2)
+        dilated = ndimage.binary_dilation(mask, structure, iterations=protocol.dilation)
+        reach, n = label_components(dilated, protocol.connectivity)
+        labels = np.where(mask, reach, 0)
+    else:
+        labels, n = label_components(mask, protocol.connectivity)
     lesion = labels.ravel()[index]
     voxels = component_voxels(lesion, n)
     if protocol.filter_reference or not is_reference:
@@ -49,10 +56,4 @@ def find_instances(
             number = np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)]).astype(labels.dtype)
             labels.ravel()[index] = lesion = number[lesion]
             index, lesion, voxels = index[lesion > 0], lesion[lesion > 0], voxels[keep]
-    if not (is_reference and protocol.dilation):
-        return Instances(labels, index, lesion, voxels, labels)
-    structure = ndimage.generate_binary_structure(mask.ndim, 2)
-    dilated = ndimage.binary_dilation(labels != 0, structure, iterations=protocol.dilation)
-    reach, n = label_components(dilated, protocol.connectivity)
-    lesion = reach.ravel()[index]
-    return Instances(np.where(labels != 0, reach, 0), index, lesion, component_voxels(lesion, n), reach)
+    return Instances(labels, index, lesion, voxels, reach if is_reference and reach is not None else labels)

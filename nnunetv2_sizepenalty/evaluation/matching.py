@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.instances import Instances
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol, Rule
 
@@ -25,16 +26,17 @@ class Overlaps:
     @property
     def iou(self) -> np.ndarray:
         """Intersection over union of each pair, shape (pairs,)."""
-        return self.voxels / (self._sum_of_sizes - self.voxels)
+        return formulas.iou(self.voxels, *self._sizes).value
 
     @property
     def dice(self) -> np.ndarray:
         """Dice of each pair, shape (pairs,)."""
-        return 2 * self.voxels / self._sum_of_sizes
+        return formulas.dice(self.voxels, *self._sizes).value
 
     @property
-    def _sum_of_sizes(self) -> np.ndarray:
-        return self.reference_voxels[self.reference - 1] + self.prediction_voxels[self.prediction - 1]
+    def _sizes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Voxels of the predicted and of the reference lesion of each pair."""
+        return self.prediction_voxels[self.prediction - 1], self.reference_voxels[self.reference - 1]
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,21 @@ def match_one_to_one(overlaps: Overlaps, rule: Rule) -> Match:
     return Match(overlaps.reference[chosen], overlaps.prediction[chosen], iou[chosen])
 
 
+def match_best_sum(overlaps: Overlaps, rule: Rule) -> Match:
+    """Matches one to one so that the sum of the scores is largest (panoptica 2.1.7's MaxBipartiteMatching)."""
+    from scipy.optimize import linear_sum_assignment
+
+    score = getattr(overlaps, rule.metric)
+    cost = np.full((len(overlaps.reference_voxels), len(overlaps.prediction_voxels)), 1 + 1e-6)
+    pair = np.full(cost.shape, -1)
+    passes = np.flatnonzero(score >= rule.threshold)
+    place = overlaps.reference[passes] - 1, overlaps.prediction[passes] - 1
+    cost[place], pair[place] = 1 - score[passes], passes
+    chosen = pair[linear_sum_assignment(cost)]
+    chosen = chosen[chosen >= 0]
+    return Match(overlaps.reference[chosen], overlaps.prediction[chosen], overlaps.iou[chosen])
+
+
 @dataclass(frozen=True)
 class Pairing:
     """The lesions of both masks and how they belong together. `touching` are the overlaps with the reference lesions'
@@ -132,7 +149,7 @@ def pair_lesions(reference: Instances, prediction: Instances, protocol: Protocol
     touching = overlaps
     if reference.reach is not reference.labels:
         touching = find_overlaps(reference.reach.ravel()[prediction.index], prediction.lesion, *sizes)
-    match = match_one_to_one(overlaps, protocol.matching)
+    match = (match_best_sum if protocol.best_sum else match_one_to_one)(overlaps, protocol.matching)
     by_touch = protocol.detection.metric == "overlap"
     detection = detect(touching if by_touch else overlaps, protocol.detection, match)
     return Pairing(reference, prediction, overlaps, touching, match, detection)

@@ -50,7 +50,12 @@ class Protocol:
     dice_needs_match: Dice is 0 where no pair of lesions is matched, however much overlaps.
     dilation: reference lesions that touch after that many dilations (18-neighbourhood) are one, and a predicted
         lesion touches a reference lesion when it reaches into its dilation.
-    lesionwise_above_mm3: also the BraTS lesion-wise columns (`lesionwise.py`), over reference lesions above this size.
+    dilate_prediction: predicted lesions that touch after that dilation are one too; those too small are removed then.
+    joined_by: (value, other): reference or predicted lesions of the label `value` alone that touch the same lesion of
+        the value `other` are one (`joining.py`).
+    best_sum: the one-to-one pairs are those of the largest sum of scores, not the best pair first.
+    appends: the columns that are added to cases.csv, by their name in `challenge_columns.COLUMNS`.
+    lesionwise_above_mm3: those columns are over reference lesions above this size (BraTS-METS 2026: of at least it).
     """
 
     name: str = "default"
@@ -64,6 +69,10 @@ class Protocol:
     both_empty: float = math.nan
     dice_needs_match: bool = False
     dilation: int = 0
+    dilate_prediction: bool = False
+    joined_by: tuple[int, int] | None = None
+    best_sum: bool = False
+    appends: str | None = None
     lesionwise_above_mm3: float | None = None
 
     def __post_init__(self):
@@ -71,6 +80,8 @@ class Protocol:
             raise ValueError(f"matching needs iou:T or dice:T, got {self.matching.metric}")
         if self.connectivity not in (None, 4, 6, 8, 18, 26):
             raise ValueError(f"connectivity is 6, 18 or 26 (in 2D 4 or 8), got {self.connectivity}")
+        if self.dilation and self.filter_reference:
+            raise ValueError("a reference whose lesions are dilated can't be filtered")
         if self.nsd_mm < 0 or self.min_voxels < 0 or self.min_mm3 < 0:
             raise ValueError("sizes and tolerances are not negative")
 
@@ -78,7 +89,7 @@ class Protocol:
         """Why masks of that many axes can't be scored by these rules, or None."""
         if axes == 3 and self.connectivity in (4, 8):
             return f"is 3D, where connectivity is 6, 18 or 26 and not {self.connectivity}"
-        if axes == 2 and self.lesionwise_above_mm3 is not None:
+        if axes == 2 and self.appends not in (None, "wmh"):
             return f"is 2D, and {self.name} is defined in 3D"
         return None
 
@@ -92,7 +103,7 @@ class Protocol:
             f"{self.name}: {self.connectivity or '18 (2D: 8)'}-connectivity",
             f"{whose} under {' or '.join(smallest)} removed" if smallest else "nothing removed",
             f"detected: {self.detection}",
-            f"matched: {self.matching}",
+            f"matched: {self.matching}{' (largest sum)' * self.best_sum}",
             f"NSD within {self.nsd_mm:g} mm",
         ]
         if not math.isnan(self.both_empty):
@@ -101,6 +112,10 @@ class Protocol:
             parts.append("Dice 0 where nothing is matched")
         if self.dilation:
             parts.append(f"reference lesions dilated {self.dilation} x for merging and touching")
+        if self.dilate_prediction:
+            parts.append("predicted ones for merging")
+        if self.joined_by:
+            parts.append("lesions of label {} that touch one of label {} are one".format(*self.joined_by))
         return ", ".join(parts)
 
 
@@ -122,6 +137,39 @@ PROTOCOLS: dict[str, Protocol] = {
             dice_needs_match=True,
         ),
         # github.com/rachitsaluja/BraTS-2023-Metrics, metrics.py at 43c90524, challenge BraTS-MET.
-        Protocol("brats-mets", connectivity=26, both_empty=1.0, dilation=1, lesionwise_above_mm3=2.0),
+        Protocol(
+            "brats-mets",
+            connectivity=26,
+            both_empty=1.0,
+            dilation=1,
+            appends="brats-2023",
+            lesionwise_above_mm3=2.0,
+        ),
+        # github.com/rachitsaluja/BraTS-2024-Metrics, metrics_MET.py at 9a0ab9c7 (the challenge's) and f1131e34 (NSD).
+        Protocol(
+            "brats-mets-2024",
+            connectivity=26,
+            min_voxels=3,
+            both_empty=1.0,
+            dilation=1,
+            dilate_prediction=True,
+            joined_by=(3, 1),
+            appends="brats-2024",
+            lesionwise_above_mm3=2.0,
+        ),
+        # github.com/mlcommons/GaNDLF, GANDLF/metrics/panoptica_config_brats.yaml at e9fe4ad1, for panoptica 2.1.7.
+        Protocol("brats-mets-2025", connectivity=26, both_empty=1.0, appends="brats-2025"),
+        # brats-evaluation 0.0.10 (configs/config_mets.yaml, metrics_parser.py) for panoptica 2.1.7, with the options of
+        # github.com/Sage-Bionetworks-Challenges/brats-infra, evaluation/segmentation/score.py at 4d6b4b8c.
+        Protocol(
+            "brats-mets-2026",
+            connectivity=26,
+            matching=Rule("dice", 1e-6),
+            best_sum=True,
+            appends="brats-2026",
+            lesionwise_above_mm3=27.0,
+        ),
+        # github.com/hjkuijf/wmhchallenge, evaluation.py at 2e628cbe.
+        Protocol("wmh", connectivity=26, appends="wmh"),
     )
 }

@@ -5,11 +5,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from nnunetv2_sizepenalty.evaluation.case import bounding_box
 from nnunetv2_sizepenalty.evaluation.matching import match_one_to_one
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
+from nnunetv2_sizepenalty.evaluation.sweep import sweep
 from nnunetv2_sizepenalty.lesions import component_voxels, label_components, voxels_to_ml
-from nnunetv2_sizepenalty.nnunet_io.thresholds import above
 from nnunetv2_sizepenalty.operating_point.detection import DetectionRule, Detector, only_kept
 from nnunetv2_sizepenalty.operating_point.grid import Grid
 
@@ -85,21 +84,14 @@ def count_case(
         for name in COUNTED
     }
 
-    origin = np.zeros(probability.ndim, dtype=int)
-    for row, threshold in enumerate(thresholds):
-        mask = above(probability, threshold)
-        if not mask.any():
+    for row, (_, mask, box) in enumerate(sweep(probability, thresholds)):
+        if not mask.size:
             break
-        # Masks of higher thresholds lie inside those of lower ones, so that the box only shrinks.
-        box = bounding_box(mask)
-        probability, mask = probability[box], mask[box]
-        valid = None if valid is None else valid[box]
-        origin += [part.start for part in box]
         predicted, n = label_components(mask, grid.connectivity)
         voxels = component_voxels(predicted, n)
         if valid is not None:
-            predicted = predicted * valid
-        found = detector.find(predicted, n, origin)
+            predicted = predicted * valid[box]
+        found = detector.find(predicted, n, [part.start for part in box])
         overlaps, counted = found.overlaps, found.overlaps.prediction_voxels
         true_positive = np.bincount(overlaps.prediction, weights=overlaps.voxels, minlength=n + 1)[1:]
         for column, size in enumerate(sizes):

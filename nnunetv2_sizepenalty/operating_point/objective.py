@@ -43,8 +43,8 @@ class Objective:
         except ValueError:
             pass
         raise UserError(
-            f"--objective {text}: it is one of {', '.join(SCORES)}, with @N for at most N false positives per case "
-            "(sensitivity@2, always with it), size_penalty:TAU_ML for another tau"
+            f"--objective {text}: it is one of {', '.join(SCORES)}, size_penalty:TAU_ML for another tau, each with @N "
+            "for at most N false positives per case and sensitivity always with it, such as sensitivity@2"
         )
 
     def __str__(self) -> str:

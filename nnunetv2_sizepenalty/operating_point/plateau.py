@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from nnunetv2_sizepenalty.evaluation.formulas import Ratio
 from nnunetv2_sizepenalty.operating_point.grid import Cut
 from nnunetv2_sizepenalty.operating_point.objective import Objective
-from nnunetv2_sizepenalty.operating_point.scores import TIE, Scores, ratio
+from nnunetv2_sizepenalty.operating_point.scores import TIE, Scores
 
 
 def plateau(scores: Scores, cut: Cut, objective: Objective) -> tuple[float, float]:
@@ -16,14 +17,14 @@ def plateau(scores: Scores, cut: Cut, objective: Objective) -> tuple[float, floa
     """
     row, column = scores.grid.position(cut)
     top, bottom = (part[:, :, column] for part in scores.fractions[objective.score])
-    value = objective.sign * ratio(top.sum(axis=0), bottom.sum(axis=0))
-    without = objective.sign * ratio(top.sum(axis=0) - top, bottom.sum(axis=0) - bottom)
+    value = objective.sign * Ratio(top.sum(axis=0), bottom.sum(axis=0)).value
+    without = objective.sign * Ratio(top.sum(axis=0) - top, bottom.sum(axis=0) - bottom).value
     loss, losses = value[row] - value, without[:, [row]] - without
     defined = np.isfinite(losses)
     n = defined.sum(axis=0)
-    mean = ratio(np.where(defined, losses, 0).sum(axis=0), n)
+    mean = Ratio(np.where(defined, losses, 0).sum(axis=0), n).value
     squares = np.where(defined, (losses - mean) ** 2, 0).sum(axis=0)
-    error = np.sqrt(squares * ratio(np.maximum(n - 1, 0), n))
+    error = np.sqrt(squares * Ratio(np.maximum(n - 1, 0), n).value)
     near = (loss <= np.nan_to_num(error) + TIE) & np.isfinite(scores.eligible(objective)[:, column])
     first = last = row
     while first > 0 and near[first - 1]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.evaluation import formulas
+from nnunetv2_sizepenalty.evaluation.formulas import Ratio
 from nnunetv2_sizepenalty.losses.size_term import CAP
 from nnunetv2_sizepenalty.nnunet_io.thresholds import logit
 from nnunetv2_sizepenalty.operating_point.count_case import CaseCounts
@@ -19,30 +21,25 @@ POOLED = ("pooled_dice", "sensitivity", "false_positives_per_case")
 TIE = 1e-12
 
 
-def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """NaN where the denominator is 0."""
-    numerator, denominator = np.broadcast_arrays(np.asarray(numerator, float), np.asarray(denominator, float))
-    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator != 0)
-
-
 def case_scores(counts: CaseCounts, tau_ml: float = TAU_ML) -> dict[str, np.ndarray]:
     """Returns the scores `PER_CASE` of one case, each (thresholds, sizes).
 
     `size_penalty` is the thesis's term of a cut mask: exp(-V_g / tau) min(c, |V_t - V_g| / V_g).
     """
     missed = counts.n_reference - counts.detected
-    rve = ratio(np.abs(counts.prediction - counts.reference), counts.reference)
+    unmatched = counts.n_prediction - counts.matched, counts.n_reference - counts.matched
+    rve = formulas.relative_volume_error(counts.prediction, counts.reference).value
     return {
-        "dice": ratio(2 * counts.true_positive, counts.prediction + counts.reference),
-        "pq": ratio(counts.matched_iou, (counts.n_prediction + counts.n_reference) / 2),
-        "lesion_f1": ratio(2 * counts.detected, 2 * counts.detected + missed + counts.false_positives),
+        "dice": formulas.dice(counts.true_positive, counts.prediction, counts.reference).value,
+        "pq": formulas.panoptic_quality(counts.matched_iou, counts.matched, *unmatched).value,
+        "lesion_f1": formulas.lesion_f1(counts.detected, missed, counts.false_positives).value,
         "rve": rve,
         "size_penalty": np.exp(-counts.reference * counts.voxel_ml / tau_ml) * np.minimum(CAP, rve),
     }
 
 
-def fractions(cases: Sequence[CaseCounts], tau_ml: float = TAU_ML) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Returns each score as numerators and denominators per case, two arrays (cases, thresholds, sizes).
+def fractions(cases: Sequence[CaseCounts], tau_ml: float = TAU_ML) -> dict[str, Ratio]:
+    """Returns each score as numerators and denominators per case, each (cases, thresholds, sizes).
 
     A score of some cases is the sum of theirs over the sum of theirs. Of the means `PER_CASE` the denominator is 1
     where the case's score is defined, else 0.
@@ -51,14 +48,19 @@ def fractions(cases: Sequence[CaseCounts], tau_ml: float = TAU_ML) -> dict[str, 
     found = {}
     for name in PER_CASE:
         values = np.stack([scores[name] for scores in per_case])
-        found[name] = np.nan_to_num(values), np.isfinite(values).astype(np.int64)
-    for name, top, bottom in (
-        ("pooled_dice", lambda c: 2 * c.true_positive, lambda c: c.prediction + c.reference),
-        ("sensitivity", lambda c: c.detected, lambda c: c.n_reference),
-        ("false_positives_per_case", lambda c: c.false_positives, lambda c: 1),
-    ):
-        tops = np.stack([top(case) for case in cases])
-        found[name] = tops, np.stack([np.broadcast_to(bottom(case), tops.shape[1:]) for case in cases])
+        found[name] = Ratio(np.nan_to_num(values), np.isfinite(values).astype(np.int64))
+    of_sums = {
+        "pooled_dice": lambda c: formulas.dice(c.true_positive, c.prediction, c.reference),
+        "sensitivity": lambda c: formulas.sensitivity(c.detected, c.n_reference),
+        "false_positives_per_case": lambda c: Ratio(c.false_positives, np.ones_like(c.false_positives)),
+    }
+    for name, formula in of_sums.items():
+        ratios = [formula(case) for case in cases]
+        shape = ratios[0].numerator.shape
+        found[name] = Ratio(
+            np.stack([ratio.numerator for ratio in ratios]),
+            np.stack([np.broadcast_to(ratio.denominator, shape) for ratio in ratios]),
+        )
     return found
 
 
@@ -78,14 +80,15 @@ class Scores:
     values: dict[str, np.ndarray]
     defined: dict[str, np.ndarray]
     n_cases: int
-    fractions: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
+    fractions: dict[str, Ratio] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, cases: Sequence[CaseCounts], grid: Grid, tau_ml: float = TAU_ML) -> "Scores":
         """Scores cases that were counted on this grid; tau is the size penalty's."""
         parts = fractions(cases, tau_ml)
-        values = {name: ratio(top.sum(axis=0), bottom.sum(axis=0)) for name, (top, bottom) in parts.items()}
-        return cls(grid, values, {name: parts[name][1].sum(axis=0) for name in PER_CASE}, len(cases), parts)
+        sums = {name: Ratio(*(part.sum(axis=0) for part in of_name)) for name, of_name in parts.items()}
+        values = {name: of_name.value for name, of_name in sums.items()}
+        return cls(grid, values, {name: sums[name].denominator for name in PER_CASE}, len(cases), parts)
 
     def at(self, cut: Cut) -> dict[str, float]:
         """Returns every score of one cut; ValueError for a cut that wasn't counted."""

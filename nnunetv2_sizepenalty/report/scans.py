@@ -9,6 +9,8 @@ import nibabel as nib
 import numpy as np
 from skimage.measure import block_reduce
 
+from nnunetv2_sizepenalty.lesions.boxes import bounding_box, grow_box
+
 MARGIN_MM = 20.0
 # A case costs about half a megabyte in the page: 0.6 bytes a voxel after gzip, 4/3 for base64.
 MAX_VOXELS = 800_000
@@ -67,12 +69,7 @@ def _crop(masks: np.ndarray, spacing_mm: np.ndarray) -> tuple[slice, slice, slic
     """Bounding box of a mask (x, y, z) with the margin; everything where it is empty."""
     if not masks.any():
         return tuple(slice(0, n) for n in masks.shape)
-    margin = np.ceil(MARGIN_MM / spacing_mm).astype(int)
-    where = [np.flatnonzero(masks.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
-    return tuple(
-        slice(max(0, int(w[0]) - m), min(n, int(w[-1]) + 1 + m))
-        for w, m, n in zip(where, margin, masks.shape, strict=True)
-    )
+    return grow_box(bounding_box(masks), np.ceil(MARGIN_MM / spacing_mm), masks.shape)
 
 
 def _shrink(shape: tuple[int, ...], spacing_mm: np.ndarray, max_voxels: int) -> tuple[int, int, int]:

@@ -7,18 +7,21 @@ from typing import Any
 
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.evaluation.froc import Froc
-from nnunetv2_sizepenalty.evaluation.records import METRICS, Evaluation, summary_bins
+from nnunetv2_sizepenalty.evaluation.metrics import METRICS
+from nnunetv2_sizepenalty.evaluation.records import Evaluation
 from nnunetv2_sizepenalty.lesions import SizeUnit
 from nnunetv2_sizepenalty.pages import theme
 from nnunetv2_sizepenalty.pages.export import write_figure
+from nnunetv2_sizepenalty.pages.offline import render
 from nnunetv2_sizepenalty.report import rows, tables
 from nnunetv2_sizepenalty.report.choice import choose_cases
 from nnunetv2_sizepenalty.report.embed import embed_scan, locate_lesions
 from nnunetv2_sizepenalty.report.froc_section import check_froc
 from nnunetv2_sizepenalty.report.label import make_label
-from nnunetv2_sizepenalty.report.page import render_page
+from nnunetv2_sizepenalty.report.niivue import niivue_bundle
 from nnunetv2_sizepenalty.report.sources import Sources
 
+TEMPLATES = Path(__file__).parent / "templates"
 CASE_METRICS = (
     "dice", "n_reference", "missed", "false_positives", "reference_ml", "prediction_ml",
     "volume_error_ml", "rve", "pq", "sq", "rq", "assd", "hd95",
@@ -106,16 +109,18 @@ def make_page(
     """Reads the chosen cases (case -> why it is shown) and fills the page."""
     if froc is not None:
         check_froc(froc, evaluation.summary)
-    unit = summary_bins(evaluation.summary).unit
+    unit = evaluation.summary.unit
     scans = {case: sources.scan(case) for case in chosen}
     labels = []
-    for name in evaluation.summary["labels"]:
+    for name in evaluation.summary.labels:
         lesions = rows.lesion_rows(evaluation, name)
         at = dict(zip(lesions["key"], locate_lesions(lesions, scans, name), strict=True))
         labels.append(make_label(evaluation, name, at, froc))
     embedded = {case: embed_scan(scan, case, chosen[case]) for case, scan in scans.items()}
-    html = render_page(
+    html = render(
         "report.html.j2",
+        TEMPLATES,
+        functions={"niivue": niivue_bundle},
         title=title,
         summary=evaluation.summary,
         labels=labels,
@@ -146,8 +151,8 @@ def _viewer_note(evaluation: Evaluation, shown: int, images: bool) -> str:
     """Which cases the viewer holds, and that it draws masks alone where it does."""
     which = (
         "All cases are here."
-        if shown == evaluation.summary["cases"]
-        else f"{shown} of {evaluation.summary['cases']} cases are here: the largest missed lesions, the lowest, median "
+        if shown == evaluation.summary.cases
+        else f"{shown} of {evaluation.summary.cases} cases are here: the largest missed lesions, the lowest, median "
         "and highest Dice, and those named with --cases."
     )
     return which if images else f"No images were given (--images), so masks alone are drawn. {which}"
