@@ -217,4 +217,4 @@ def _check_writable(folder: Path) -> None:
     """Finds out before the work whether the results can be written."""
     with atomic_file(folder / ".writable") as path:
         path.touch()
-    (folder / ".writable").unlink()
+    (folder / ".writable").unlink(missing_ok=True)  # another run may have looked, too
