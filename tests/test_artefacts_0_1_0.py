@@ -5,7 +5,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -70,30 +69,36 @@ def test_a_stopped_training_ends_like_one_that_never_stopped(tiny_dataset: TinyD
     assert steps == ({40.0} if trainer == STOPPED_ONCE else set())
 
 
-def test_threshold_chooses_the_same_and_counts_nothing_again(old, capsys):
-    """The key of stored counts stays: only the files' places and times in it are today's."""
+def test_threshold_chooses_the_same_and_counts_lesions_anew(old, capsys):
+    """0.1.0's counts are by any overlap and not used; what counts no lesions stays."""
     model = old / "nnUNet_results" / MODEL
     report = model / "operating_point" / "operating_point.json"
     expected = json.loads(report.read_text())
-    references = old / REFERENCES
-    stored = sorted((model / "operating_point" / "counts" / "fold_0").glob("*.npz"))
-    for file in stored:
-        arrays = dict(np.load(file))
-        version, _, settings = json.loads(str(arrays["key"]))
-        files = references / f"{file.stem}.nii.gz", model / "fold_0" / "validation" / file.name
-        files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-        np.savez_compressed(file, **arrays | {"key": np.array(json.dumps([version, files, settings]))})
 
     def choose() -> dict:
         run("threshold", model, "--thresholds", "dense", "--min-voxels", 5, "-np", 1)
         return json.loads(report.read_text())
 
+    first = choose()
+    assert "counted already" not in capsys.readouterr().out
     cached = choose()
-    assert f"{len(stored)} of {len(stored)} cases are counted already" in capsys.readouterr().out
-    shutil.rmtree(model / "operating_point" / "counts")
-    for chosen in (cached, choose()):
-        assert chosen["classes"] == approximately(expected["classes"])
-        assert chosen.keys() == expected.keys()
+    assert "3 of 3 cases are counted already" in capsys.readouterr().out
+    assert cached == first
+    assert first.keys() == expected.keys() | {"detection", "averaged_with"}
+    found, before = first["classes"]["lesion"], expected["classes"]["lesion"]
+    assert found["calibration"] == approximately(before["calibration"])
+    for choice, old_choice in zip(choices(found), choices(before), strict=True):
+        assert choice.pop("within_one_se")[0] <= choice["threshold"]
+        assert choice == approximately(old_choice)
+    by_share = {"lesion_f1", "n_lesion_f1", "sensitivity", "false_positives_per_case"}
+    for row, old_row in zip(found["table"], before["table"], strict=True):
+        assert {key: row[key] for key in old_row.keys() - by_share} == approximately(
+            {key: old_row[key] for key in old_row.keys() - by_share}
+        )
+
+
+def choices(chosen: dict) -> list[dict]:
+    return [chosen["ensemble"], *chosen["folds"].values()]
 
 
 def test_apply_writes_the_same_masks(old, tmp_path):

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import expit
 
 from nnunetv2_sizepenalty.operating_point.count_case import CaseCounts
-from nnunetv2_sizepenalty.operating_point.scores import case_scores, mean_scores
+from nnunetv2_sizepenalty.operating_point.scores import case_scores
 
 # shares of the voxels below a threshold, dense at both ends, since lesions fill a thousandth of an image
 LEVELS = expit(np.linspace(-9, 9, 181))
@@ -77,9 +77,10 @@ def best_threshold(view: str, images: Sequence[np.ndarray], references: Sequence
     kept = [(image, reference) for image, reference in zip(images, references, strict=True) if reference.any()]
     thresholds = candidates([image[np.isfinite(image)] for image, _ in kept])
     counts = [counts_at(image, reference, thresholds) for image, reference in kept]
-    means = mean_scores(counts)[0]["dice"][:, 0]
+    dice = np.stack([case_scores(case)["dice"][:, 0] for case in counts])
+    means = dice.mean(axis=0)
     best = int(np.nanargmax(means))
-    per_case[with_lesion] = [case_scores(case)["dice"][best, 0] for case in counts]
+    per_case[with_lesion] = dice[:, best]
     return Floor(view, float(thresholds[best]), float(means[best]), per_case)
 
 

@@ -134,7 +134,7 @@ class ChoosePoint:
     model: Path
     output: Path
     folds: tuple[int, ...]
-    thresholds: tuple[float, ...] | Literal["dense"]
+    thresholds: tuple[float, ...] | Literal["dense", "data"]
     min_voxels: tuple[float, ...]
     objective: str
     step_size: float
@@ -147,11 +147,15 @@ class ChoosePoint:
 
     @property
     def what(self) -> Words:
-        thresholds = [self.thresholds] if self.thresholds == "dense" else self.thresholds
+        from nnunetv2_sizepenalty.operating_point import DetectionRule, Objective
+
+        thresholds = [self.thresholds] if isinstance(self.thresholds, str) else self.thresholds
+        # part of the key of the result where it matters: 0.1.0 chose by any overlap
+        detection = ("--detection", str(DetectionRule())) if Objective.parse(self.objective).counts_lesions else ()
         return (
             *(OURS, "threshold", str(self.model), "-o", str(self.output), "-f", *map(str, self.folds)),
             *("--thresholds", *map(str, thresholds), "--min-voxels", *(f"{size:g}" for size in self.min_voxels)),
-            *("--objective", self.objective),
+            *("--objective", self.objective, *detection),
             *(("--predict", "--step-size", str(self.step_size)) if self._predicts else ()),
         )
 
@@ -203,7 +207,7 @@ class Apply:
         from nnunetv2_sizepenalty.operating_point import apply_folder, read_operating_point
 
         point = read_operating_point(self.point)
-        n = apply_folder(self.probabilities, self.output, point, processes=self.processes)
+        n = apply_folder([self.probabilities], self.output, point, processes=self.processes)
         print(f"{n} label maps in {self.output}")
 
 

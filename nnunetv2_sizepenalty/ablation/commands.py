@@ -81,7 +81,7 @@ def threshold_stages(run: Run, matrix: Matrix, raw_dataset: Path, chosen_on: Seq
         run.model_folder,
         point,
         folds=tuple(other.fold for other in chosen_on),
-        thresholds=matrix.thresholds if matrix.thresholds == "dense" else tuple(matrix.thresholds),
+        thresholds=matrix.thresholds if isinstance(matrix.thresholds, str) else tuple(matrix.thresholds),
         min_voxels=tuple(matrix.min_voxels),
         objective=matrix.objective,
         step_size=matrix.step_size,

@@ -65,7 +65,7 @@ class Matrix(BaseModel):
     seeds: Annotated[list[Number], Field(min_length=1), BeforeValidator(_as_list)] | None = None
     device: Literal["cuda", "cpu", "mps"] = "cuda"
     step_size: Annotated[float, Field(gt=0, le=1)] = VALIDATION_STEP
-    thresholds: Annotated[list[Share], Field(min_length=1)] | Literal["dense"] = [*THESIS_THRESHOLDS]
+    thresholds: Annotated[list[Share], Field(min_length=1)] | Literal["dense", "data"] = [*THESIS_THRESHOLDS]
     min_voxels: Annotated[
         list[Annotated[float, Field(ge=0)]], Field(min_length=1), BeforeValidator(_as_list)
     ] = [THESIS_MIN_VOXELS]  # fmt: skip

@@ -12,8 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="probabilities",
         metavar="PROBABILITIES",
         type=Path,
+        nargs="+",
         required=True,
-        help="folder written by nnUNetv2_predict --save_probabilities",
+        help="folder written by nnUNetv2_predict --save_probabilities; for a point of several models one of each",
     )
     parser.add_argument("-o", dest="output", metavar="OUT", type=Path, required=True, help="new folder for label maps")
     parser.add_argument(

@@ -9,15 +9,26 @@ from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "results_folder", metavar="RESULTS_FOLDER", type=Path, help="nnUNet_results/DATASET/TRAINER__PLANS__CONFIG"
+        "results_folders",
+        metavar="RESULTS_FOLDER",
+        type=Path,
+        nargs="+",
+        help="nnUNet_results/DATASET/TRAINER__PLANS__CONFIG; of several the mean of the probabilities is cut",
     )
-    parser.add_argument("-f", dest="folds", metavar="FOLD", nargs="+", help="default: every fold in the folder")
-    parser.add_argument("-o", dest="output", metavar="OUT", type=Path, help="default: RESULTS_FOLDER/operating_point")
+    parser.add_argument("-f", dest="folds", metavar="FOLD", nargs="+", help="default: every fold in the folder but all")
+    parser.add_argument(
+        "-o",
+        dest="output",
+        metavar="OUT",
+        type=Path,
+        help="default: RESULTS_FOLDER/operating_point; to be named for several",
+    )
     parser.add_argument(
         "--thresholds",
         nargs="+",
         metavar="T",
-        help="default: 0.3 0.4 0.5 0.6 0.7 (the thesis's); `dense` is 1e-5 to 1 - 1e-5, even in the logit",
+        help="default: `data`, quantiles of the predicted values, and further where the best lies at an end; the "
+        "thesis's are 0.3 0.4 0.5 0.6 0.7; `dense` is 1e-5 to 1 - 1e-5, even in the logit",
     )
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument(
@@ -30,14 +41,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sizes.add_argument("--min-mm3", nargs="+", type=float, metavar="X", help="the same in mm^3")
     parser.add_argument(
         "--objective",
-        default="dice",
-        help="dice (mean over cases), pooled_dice, pq, lesion_f1, rve, or sensitivity@FP: the lesion sensitivity at "
-        "that many false positives per case",
+        dest="objectives",
+        nargs="+",
+        default=["dice"],
+        metavar="OBJECTIVE",
+        help="dice (mean over cases, the default), pooled_dice, pq, lesion_f1, rve, size_penalty (:TAU_ML), each with "
+        "@N for at most N false positives per case, or sensitivity@N; of several the first is operating_point.json's",
+    )
+    parser.add_argument(
+        "--detection",
+        metavar="RULE",
+        help="when a lesion counts as detected: share:0.1 (default), or for sensitivity analyses overlap, picai, msseg",
     )
     parser.add_argument("--class", dest="classes", metavar="NAME", nargs="+", help="classes or regions, default: all")
-    parser.add_argument(
-        "--predict", action="store_true", help="predict the validation cases; nothing but counts is written"
-    )
+    parser.add_argument("--predict", action="store_true", help="predict the validation cases; nothing but counts stays")
     steps = parser.add_mutually_exclusive_group()
     steps.add_argument(
         "--step-size", type=float, metavar="S", help="of --predict's sliding window, default: 0.5 for every trainer"
@@ -62,8 +79,8 @@ def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.cli.failures import failures_of
     from nnunetv2_sizepenalty.errors import UserError
     from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
-    from nnunetv2_sizepenalty.operating_point import Objective, Prediction, choose_operating_point
-    from nnunetv2_sizepenalty.operating_point.terminal import print_point
+    from nnunetv2_sizepenalty.operating_point import DetectionRule, Objective, Prediction, choose_operating_points
+    from nnunetv2_sizepenalty.operating_point.terminal import print_points
     from nnunetv2_sizepenalty.trainers.names import step_size
 
     if (args.step_size is not None or args.thesis_overlap) and not args.predict:
@@ -71,23 +88,29 @@ def run(args: argparse.Namespace) -> None:
     prediction = None
     if args.predict:
         device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        trainer = args.results_folder.resolve().name.split("__")[0]
-        prediction = Prediction(args.chk, args.step_size or step_size(trainer, args.thesis_overlap), device)
-    output = args.output or args.results_folder / "operating_point"
+        trainers = [folder.resolve().name.split("__")[0] for folder in args.results_folders]
+        steps = {args.step_size or step_size(trainer, args.thesis_overlap) for trainer in trainers}
+        if len(steps) > 1:
+            raise UserError(f"--thesis-overlap: {' and '.join(trainers)} have different steps; name one --step-size")
+        prediction = Prediction(args.chk, *steps, device)
+    if len(args.results_folders) > 1 and args.output is None:
+        raise UserError("several models have no folder in common: name one with -o")
+    output = args.output or args.results_folders[0] / "operating_point"
     with failures_of(output):
-        point = choose_operating_point(
-            ModelFolder(args.results_folder, args.ref),
+        points = choose_operating_points(
+            [ModelFolder(folder, args.ref) for folder in args.results_folders],
             output,
+            objectives=[Objective.parse(text) for text in dict.fromkeys(args.objectives)],
             folds=args.folds,
             grid=_grid(args),
-            objective=Objective.parse(args.objective),
+            detection=DetectionRule.parse(args.detection) if args.detection else None,
             classes=args.classes,
             prediction=prediction,
             checkpoint=args.chk,
             with_cross_fit=args.cross_fit,
             processes=args.processes,
         )
-    print_point(point)
+    print_points(points)
 
 
 def _grid(args: argparse.Namespace):
@@ -95,11 +118,9 @@ def _grid(args: argparse.Namespace):
     from nnunetv2_sizepenalty.operating_point import make_grid
 
     try:
-        thresholds = args.thresholds
-        if thresholds == ["dense"]:
-            thresholds = "dense"
-        elif thresholds:
-            thresholds = [float(threshold) for threshold in thresholds]
+        thresholds = args.thresholds or ["data"]
+        named = thresholds in (["dense"], ["data"])
+        thresholds = thresholds[0] if named else [float(threshold) for threshold in thresholds]
         return make_grid(thresholds, min_voxels=args.min_voxels, min_mm3=args.min_mm3)
     except ValueError as error:
         raise UserError(f"--thresholds, --min-voxels or --min-mm3: {error}") from None

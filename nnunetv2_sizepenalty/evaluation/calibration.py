@@ -55,6 +55,11 @@ class CalibrationCounts:
         return self.voxel_ml * MM3_PER_ML if unit == PX else self.voxel_ml
 
 
+def step_logits() -> np.ndarray:
+    """Returns the lowest logit of each step of `positives` and `negatives`; the first holds all below the second."""
+    return np.linspace(-_CURVE_END, _CURVE_END, _CURVE_STEPS)
+
+
 @dataclass(frozen=True)
 class Reliability:
     """Per bin of the probability that holds voxels: mean probability, share of lesion voxels, number of voxels."""

@@ -2,6 +2,7 @@
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,18 @@ def read_probabilities(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         ) from error
     check_probabilities(probabilities, shape, path)
     return probabilities
+
+
+def mean_probabilities(paths: Sequence[Path], shape: tuple[int, ...]) -> np.ndarray:
+    """Reads one case of several models and averages as nnUNetv2_ensemble does, float32; UserError as above."""
+    total = read_probabilities(paths[0], shape)
+    if len(paths) == 1:
+        return total
+    total = total.astype(np.float32)
+    for path in paths[1:]:
+        total += read_probabilities(path, shape)
+    total /= len(paths)
+    return total
 
 
 def check_probabilities(probabilities: np.ndarray, shape: tuple[int, ...], path: Path | str) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # spacing of 1; SimpleITK's reader gives that axis 999 times the image's larger spacing.
 FILLER = 999.0
 WITHOUT_SPACING = ("NaturalImage2DIO",)
+# by which numbers of two headers may differ
+_SAME = 1e-3
 
 
 def reader_unit(reader: type | None) -> SizeUnit:
@@ -39,6 +41,18 @@ def spacing_of(properties: Mapping[str, Any]) -> Spacing:
         matrix = np.asarray(properties["nibabel_stuff"]["original_affine"])[:3, :3]
     spacing = _of_steps(properties["spacing"])
     return spacing if matrix is None else Spacing(spacing, matrix=matrix)  # a file with a place has a spacing
+
+
+def same_grid(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tells whether two files lie in the same place, as far as what nnU-Net's readers say of them is comparable."""
+    pairs = [(one["spacing"], other["spacing"])]
+    for stuff, names in (("sitk_stuff", ("spacing", "origin", "direction")), ("nibabel_stuff", ("original_affine",))):
+        if stuff in one and stuff in other:
+            pairs += [(one[stuff][name], other[stuff][name]) for name in names]
+    return all(
+        np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=0, atol=_SAME)
+        for a, b in ((np.asarray(a, float), np.asarray(b, float)) for a, b in pairs)
+    )
 
 
 def voxel_mm(plans: PlansManager, configuration: ConfigurationManager) -> Spacing:

@@ -16,8 +16,8 @@ from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.lesions import remove_small_components, voxel_volume_mm3
 from nnunetv2_sizepenalty.nnunet_io.classes import Labels, read_labels
 from nnunetv2_sizepenalty.nnunet_io.model_folder import copy_settings, read_settings
-from nnunetv2_sizepenalty.nnunet_io.probabilities import read_probabilities
-from nnunetv2_sizepenalty.nnunet_io.spacing import spacing_of
+from nnunetv2_sizepenalty.nnunet_io.probabilities import mean_probabilities
+from nnunetv2_sizepenalty.nnunet_io.spacing import same_grid, spacing_of
 from nnunetv2_sizepenalty.nnunet_io.thresholds import above, logit
 from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, FILE, OperatingPoint
@@ -86,12 +86,18 @@ class _Applied:
 
 
 def apply_folder(
-    probabilities: Path, output: Path, point: OperatingPoint, *, fold: str = ENSEMBLE, processes: int = 1
+    probabilities: Sequence[Path],
+    output: Path,
+    point: OperatingPoint,
+    *,
+    fold: str = ENSEMBLE,
+    processes: int = 1,
 ) -> int:
     """Writes the label map of every case; `output` appears whole or not at all.
 
     Args:
-        probabilities: what nnUNetv2_predict --save_probabilities (or nnUNetv2_ensemble --save_npz) wrote.
+        probabilities: for each model of the point what nnUNetv2_predict --save_probabilities (or nnUNetv2_ensemble
+            --save_npz) wrote; their mean is cut.
         fold: whose cut: a fold's own, for predictions of that fold's model alone, or the ensemble's.
 
     Returns:
@@ -100,33 +106,54 @@ def apply_folder(
     Raises:
         UserError: the folder lacks something, was predicted with other labels, or `output` exists.
     """
-    dataset_json, plans = read_settings(probabilities)
-    point.check_labels(dataset_json, probabilities)
-    files = sorted(probabilities.glob("*.npz"))
-    if not files:
-        raise UserError(f"{probabilities} has no .npz: predict with nnUNetv2_predict --save_probabilities")
+    if len(probabilities) != 1 + len(point.averaged_with):
+        models = ", ".join(model.folder for model in (point.model, *point.averaged_with))
+        raise UserError(
+            f"{point.path} was chosen for {1 + len(point.averaged_with)} models' probabilities, not "
+            f"{len(probabilities)}: name one folder for each of {models} with -i"
+        )
+    first = probabilities[0]
+    dataset_json, plans = read_settings(first)
+    cases = [_list_cases(folder, point) for folder in probabilities]
+    for folder, there in zip(probabilities, cases, strict=True):
+        if there != cases[0]:
+            case = sorted({*there} ^ {*cases[0]})[0]
+            raise UserError(
+                f"{first} and {folder} hold other cases ({case} is in one alone): predict the same with both"
+            )
     labels = read_labels(dataset_json)
     cuts = point.cuts_of(fold, labels)
     applied = _Applied(labels, plans, dataset_json["file_ending"], cuts, point.candidates)
     try:
         with atomic_folder(output) as folder:
-            map_cases(partial(_apply, applied, folder), files, processes=processes, description="applying")
-            copy_settings(probabilities, folder)
+            apply = partial(_apply, applied, probabilities, folder)
+            map_cases(apply, cases[0], processes=processes, description="applying")
+            copy_settings(first, folder)
             shutil.copy(point.path, folder / FILE)
     except FileExistsError:
         raise UserError(f"{output} exists and is not empty: name a new folder with -o") from None
-    return len(files)
+    return len(cases[0])
 
 
-def _apply(applied: _Applied, folder: Path, file: Path) -> None:
+def _list_cases(folder: Path, point: OperatingPoint) -> list[str]:
+    """Names the cases whose probabilities are there; UserError where there are none, or they have other labels."""
+    point.check_labels(read_settings(folder)[0], folder)
+    cases = sorted(path.stem for path in folder.glob("*.npz"))
+    if not cases:
+        raise UserError(f"{folder} has no .npz: predict with nnUNetv2_predict --save_probabilities")
+    return cases
+
+
+def _apply(applied: _Applied, sources: Sequence[Path], folder: Path, case: str) -> None:
     """Cuts one case."""
-    properties_file = file.with_suffix(".pkl")
-    if not properties_file.is_file():
-        raise UserError(f"{properties_file} is missing: nnU-Net writes it beside {file.name}, copy or predict both")
-    properties = load_pickle(str(properties_file))
+    files = [source / f"{case}.npz" for source in sources]
+    properties, *others = (_properties(file) for file in files)
+    for file, other in zip(files[1:], others, strict=True):
+        if not same_grid(properties, other):
+            raise UserError(f"{file} lies on another grid than {files[0]}: predict the same images with both models")
     plans = PlansManager(applied.plans)
     shape = [properties["shape_before_cropping"][axis] for axis in plans.transpose_backward]
-    probabilities = read_probabilities(file, (applied.labels.n_channels, *shape))
+    probabilities = mean_probabilities(files, (applied.labels.n_channels, *shape))
     segmentation = cut_probabilities(
         probabilities,
         applied.labels,
@@ -135,6 +162,12 @@ def _apply(applied: _Applied, folder: Path, file: Path) -> None:
         unit=applied.grid.unit,
         connectivity=applied.grid.connectivity,
     )
-    plans.image_reader_writer_class().write_seg(
-        segmentation, str(folder / (file.stem + applied.file_ending)), properties
-    )
+    plans.image_reader_writer_class().write_seg(segmentation, str(folder / (case + applied.file_ending)), properties)
+
+
+def _properties(file: Path) -> dict[str, Any]:
+    """Reads what nnU-Net writes beside probabilities."""
+    beside = file.with_suffix(".pkl")
+    if not beside.is_file():
+        raise UserError(f"{beside} is missing: nnU-Net writes it beside {file.name}, copy or predict both")
+    return load_pickle(str(beside))

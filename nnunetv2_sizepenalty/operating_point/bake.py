@@ -99,6 +99,11 @@ def bake_folder(
         UserError: it can't be done exactly, or `output` exists.
     """
     point.check_labels(model.dataset_json, model.path)
+    if point.averaged_with:
+        raise UserError(
+            f"{point.path} was chosen on the mean of {1 + len(point.averaged_with)} models' probabilities, which no "
+            "bias of one of them can cut: use `nnUNetv2_sizepenalty apply`"
+        )
     cuts = {fold: point.cuts_of(fold if per_fold else ENSEMBLE, model.labels) for fold in folds}
     filters = {fold: postprocessing(point.candidates, model.labels, cuts[fold]) for fold in folds}
     try:

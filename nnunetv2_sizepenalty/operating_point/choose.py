@@ -1,6 +1,6 @@
 """The choice of a cut, and what it is worth on cases that it has not seen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -9,7 +9,9 @@ from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.nan_json import Number
 from nnunetv2_sizepenalty.operating_point.count_case import CaseCounts
 from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
-from nnunetv2_sizepenalty.operating_point.scores import Objective, Scores
+from nnunetv2_sizepenalty.operating_point.objective import Objective
+from nnunetv2_sizepenalty.operating_point.plateau import plateau
+from nnunetv2_sizepenalty.operating_point.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Choice:
         score_at_half, score_nnunet: that of `Grid.baselines`.
         edge: the ends of the search that it lies at, see `Grid.edges`.
         all_tied: whether every cut has this score, so that nothing was chosen.
+        within_one_se: the ends of the run of thresholds that are as good, see `plateau`; None in files of 0.1.0.
     """
 
     threshold: float
@@ -31,6 +34,7 @@ class Choice:
     score_nnunet: Number
     edge: tuple[str, ...] = ()
     all_tied: bool = False
+    within_one_se: tuple[float, float] | None = None
 
     @property
     def cut(self) -> Cut:
@@ -53,6 +57,7 @@ def choose(scores: Scores, objective: Objective) -> Choice:
         score_nnunet=compared["nnunet"],
         edge=scores.grid.edges(cut),
         all_tied=scores.all_tied(objective),
+        within_one_se=plateau(scores, cut, objective) if scores.fractions else None,
     )
 
 
@@ -74,6 +79,15 @@ class CrossFit:
     chosen: Cut | None = None
 
 
+def check_cross_fit(folds: Mapping[str, Collection[str]]) -> None:
+    """Raises UserError where there is one fold, or one (fold -> cases) leaves none to choose on."""
+    if len(folds) < 2:
+        raise UserError("--cross-fit needs several folds: name them with -f")
+    for fold, own in folds.items():
+        if not {case for other in folds.values() for case in other} - set(own):
+            raise UserError(f"fold {fold} validates every case of the others: --cross-fit needs folds that differ")
+
+
 def cross_fit(folds: Mapping[str, Mapping[str, CaseCounts]], grid: Grid, objective: Objective) -> dict[str, CrossFit]:
     """Chooses for each fold on the others' cases and scores it on its own.
 
@@ -84,19 +98,16 @@ def cross_fit(folds: Mapping[str, Mapping[str, CaseCounts]], grid: Grid, objecti
         One entry per fold and "mean", the mean over the folds (a fold without a score left out).
 
     Raises:
-        UserError: there is one fold.
+        UserError: see `check_cross_fit`.
     """
-    if len(folds) < 2:
-        raise UserError("--cross-fit needs several folds: name them with -f")
+    check_cross_fit(folds)
     results = {}
     for fold, own in folds.items():
         others = {case: counts for other in folds if other != fold for case, counts in folds[other].items()}
         unseen = [counts for case, counts in others.items() if case not in own]
-        if not unseen:
-            raise UserError(f"fold {fold} validates every case of the others: --cross-fit needs folds that differ")
-        scores = Scores.of(list(own.values()), grid)
+        scores = Scores.of(list(own.values()), grid, objective.tau_ml)
         cuts = {
-            "cross_fitted": Scores.of(unseen, grid).best(objective),
+            "cross_fitted": Scores.of(unseen, grid, objective.tau_ml).best(objective),
             "optimistic": scores.best(objective),
             **grid.baselines,
         }

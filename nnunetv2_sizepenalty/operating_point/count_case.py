@@ -5,13 +5,14 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from nnunetv2_sizepenalty.evaluation.matching import Overlaps, detect, find_overlaps, match_one_to_one
+from nnunetv2_sizepenalty.evaluation.matching import match_one_to_one
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
 from nnunetv2_sizepenalty.evaluation.sweep import sweep
-from nnunetv2_sizepenalty.lesions import component_voxels, label_components
+from nnunetv2_sizepenalty.lesions import component_voxels, label_components, voxels_to_ml
+from nnunetv2_sizepenalty.operating_point.detection import DetectionRule, Detector, only_kept
 from nnunetv2_sizepenalty.operating_point.grid import Grid
 
-RULES = PROTOCOLS["default"]
+MATCHING = PROTOCOLS["default"].matching
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,12 @@ class CaseCounts:
 
     Attributes:
         true_positive, prediction: voxels.
-        detected: reference lesions with a predicted voxel.
-        false_positives: predicted lesions that touch no reference lesion.
+        detected: reference lesions that the rule of detection finds.
+        false_positives: predicted lesions that detect none by that rule.
         n_prediction: predicted lesions.
         matched, matched_iou: one-to-one pairs of IoU >= 0.5, and the sum of their IoU.
         reference, n_reference: voxels and lesions of the reference.
+        voxel_ml: volume of a voxel.
     """
 
     true_positive: np.ndarray
@@ -36,10 +38,18 @@ class CaseCounts:
     matched_iou: np.ndarray
     reference: np.ndarray
     n_reference: np.ndarray
+    voxel_ml: np.ndarray = np.nan
 
     def as_arrays(self) -> dict[str, np.ndarray]:
         """Returns the fields as arrays, to be stored; `CaseCounts(**arrays)` takes them back."""
         return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+
+    def rows(self, index: np.ndarray) -> "CaseCounts":
+        """Returns the counts of some thresholds, by their numbers."""
+        return replace(self, **{name: getattr(self, name)[index] for name in COUNTED})
+
+
+COUNTED = tuple(field.name for field in fields(CaseCounts)[:-3])
 
 
 def count_case(
@@ -48,6 +58,9 @@ def count_case(
     grid: Grid,
     spacing_mm: Sequence[float],
     valid: np.ndarray | None = None,
+    *,
+    detection: DetectionRule | None = None,
+    thresholds: Sequence[float] | None = None,
 ) -> CaseCounts:
     """Counts every cut of the grid on one case of one class.
 
@@ -57,17 +70,18 @@ def count_case(
         spacing_mm: (z, y, x).
         valid: where the reference is known, everywhere when None. Predicted voxels outside count for a component's
             size, as they do when a filter is applied, and for nothing else.
+        detection: the share rule when None.
+        thresholds: increasing; those of the grid when None.
     """
-    thresholds, sizes = grid.counted_thresholds, grid.sizes_in_voxels(spacing_mm)
+    thresholds = grid.counted_thresholds if thresholds is None else thresholds
+    sizes = grid.sizes_in_voxels(spacing_mm)
     if valid is not None:
         reference = reference & valid
     labels, n_reference = label_components(reference, grid.connectivity)
-    where = np.argwhere(reference)
-    lesions = labels[tuple(where.T)]
-    reference_voxels = component_voxels(lesions, n_reference)
+    detector = Detector(detection or DetectionRule(), labels, spacing_mm)
     columns = {
-        field.name: np.zeros((len(thresholds), len(sizes)), dtype=float if field.name == "matched_iou" else np.int64)
-        for field in fields(CaseCounts)[:-2]
+        name: np.zeros((len(thresholds), len(sizes)), dtype=float if name == "matched_iou" else np.int64)
+        for name in COUNTED
     }
 
     for row, (_, mask, box) in enumerate(sweep(probability, thresholds)):
@@ -75,38 +89,29 @@ def count_case(
             break
         predicted, n = label_components(mask, grid.connectivity)
         voxels = component_voxels(predicted, n)
-        counted = voxels if valid is None else component_voxels(predicted[valid[box]], n)
-
-        at = where - [part.start for part in box]
-        inside = ((at >= 0) & (at < mask.shape)).all(axis=1)
-        hit = predicted[tuple(at[inside].T)]
-        overlaps = find_overlaps(lesions[inside], hit, reference_voxels, counted)
-        true_positive = component_voxels(hit, n)
+        if valid is not None:
+            predicted = predicted * valid[box]
+        found = detector.find(predicted, n, [part.start for part in box])
+        overlaps, counted = found.overlaps, found.overlaps.prediction_voxels
+        true_positive = np.bincount(overlaps.prediction, weights=overlaps.voxels, minlength=n + 1)[1:]
         for column, size in enumerate(sizes):
             keep = (voxels >= size) & (counted > 0)
-            kept = _only(overlaps, keep)
-            match = match_one_to_one(kept, RULES.matching)
-            found = detect(kept, RULES.detection, match)
+            match = match_one_to_one(only_kept(overlaps, keep), MATCHING)
+            detected = found.detect(keep)
             values = {
                 "true_positive": true_positive[keep].sum(),
                 "prediction": counted[keep].sum(),
-                "detected": found.detected.sum(),
-                "false_positives": (found.false_positive & keep).sum(),
+                "detected": detected.detected.sum(),
+                "false_positives": detected.false_positive.sum(),
                 "n_prediction": keep.sum(),
                 "matched": len(match.iou),
                 "matched_iou": match.iou.sum(),
             }
             for name, value in values.items():
                 columns[name][row, column] = value
-    return CaseCounts(**columns, reference=np.asarray(len(where)), n_reference=np.asarray(n_reference))
-
-
-def _only(overlaps: Overlaps, keep: np.ndarray) -> Overlaps:
-    """Keeps the pairs whose predicted lesion stays."""
-    pairs = keep[overlaps.prediction - 1]
-    return replace(
-        overlaps,
-        reference=overlaps.reference[pairs],
-        prediction=overlaps.prediction[pairs],
-        voxels=overlaps.voxels[pairs],
+    return CaseCounts(
+        **columns,
+        reference=np.asarray(np.count_nonzero(labels)),
+        n_reference=np.asarray(n_reference),
+        voxel_ml=np.asarray(voxels_to_ml(1, spacing_mm)),
     )

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from nnunetv2_sizepenalty.evaluation.calibration import Calibration
 from nnunetv2_sizepenalty.nnunet_io.thresholds import logit
 from nnunetv2_sizepenalty.operating_point.choose import Choice
+from nnunetv2_sizepenalty.operating_point.objective import Objective
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, ClassPoint, OperatingPoint
-from nnunetv2_sizepenalty.operating_point.scores import Objective
 
 _TICKS = (1e-5, 1e-3, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1 - 1e-3, 1 - 1e-5)
 _WARNING = "#b3261e"
@@ -49,6 +49,9 @@ def _scores(axis: Any, name: str, chosen: ClassPoint, objective: str) -> None:
             label="all folds" if together else f"fold {fold}",
             zorder=3 if together else 2,
         )[0]
+        if choice.within_one_se and (together or single):
+            ends = [float(logit(threshold)) for threshold in choice.within_one_se]
+            axis.axvspan(*ends, color="0.9", lw=0, zorder=0, label="within one standard error")
         edge = bool(choice.edge)
         axis.plot(
             logit(choice.threshold),

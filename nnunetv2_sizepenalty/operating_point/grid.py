@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -37,12 +37,14 @@ class Grid:
         sizes: increasing; a component below the size is removed; 0 removes none.
         unit: of the sizes, "voxels" or "mm3".
         connectivity: of the components.
+        follows_data: `thresholds` are to be found in the predicted values (`LogitLadder`); 0.5 alone until they are.
     """
 
     thresholds: tuple[float, ...] = THESIS_THRESHOLDS
     sizes: tuple[float, ...] = (float(THESIS_MIN_VOXELS),)
     unit: str = "voxels"
     connectivity: int = 18
+    follows_data: bool = False
 
     def __post_init__(self):
         if not self.thresholds or not all(0 < t < 1 for t in self.thresholds):
@@ -75,6 +77,10 @@ class Grid:
         size = self.sizes[0] if len(self.sizes) == 1 else NO_FILTER
         return {"at_half": Cut(DEFAULT_THRESHOLD, size), "nnunet": Cut(DEFAULT_THRESHOLD, NO_FILTER)}
 
+    def with_thresholds(self, thresholds: Iterable[float]) -> "Grid":
+        """Returns this grid with other thresholds, and 0.5."""
+        return replace(self, thresholds=tuple({*thresholds, DEFAULT_THRESHOLD}))
+
     def cut(self, row: int, column: int) -> Cut:
         """Returns the counted cut at a position of the arrays (counted thresholds, counted sizes)."""
         return Cut(self.counted_thresholds[row], self.counted_sizes[column])
@@ -99,22 +105,24 @@ class Grid:
 
 
 def make_grid(
-    thresholds: Iterable[float] | Literal["dense"] | None = None,
+    thresholds: Iterable[float] | Literal["dense", "data"] = "data",
     *,
     min_voxels: Iterable[float] | None = None,
     min_mm3: Iterable[float] | None = None,
 ) -> Grid:
-    """Makes the grid that the options of `threshold` and the keys of a matrix ask for; what is None is the thesis's.
+    """Makes the grid that the options of `threshold` and the keys of a matrix ask for.
 
     Args:
-        thresholds: "dense" for 1e-5 to 1 - 1e-5, even in the logit.
-        min_voxels, min_mm3: smallest components, in one of the units.
+        thresholds: "data" to find them in the predicted values, "dense" for 1e-5 to 1 - 1e-5, even in the logit.
+        min_voxels, min_mm3: smallest components, in one of the units; the thesis's when both are None.
 
     Raises:
         ValueError: a threshold or a size is impossible.
     """
     chosen: dict = {}
-    if thresholds is not None:
+    if thresholds == "data":
+        chosen |= {"thresholds": (DEFAULT_THRESHOLD,), "follows_data": True}
+    else:
         chosen["thresholds"] = dense_thresholds() if thresholds == "dense" else tuple(thresholds)
     if min_voxels is not None:
         chosen["sizes"] = tuple(min_voxels)

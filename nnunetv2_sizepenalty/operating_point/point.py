@@ -15,10 +15,16 @@ from nnunetv2_sizepenalty.nnunet_io.classes import Labels
 from nnunetv2_sizepenalty.nnunet_io.json_file import read_json
 from nnunetv2_sizepenalty.operating_point.choose import Choice, CrossFit
 from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
+from nnunetv2_sizepenalty.operating_point.objective import Objective
 
 ENSEMBLE = "ensemble"
 FORMAT = 1
 FILE = "operating_point.json"
+
+
+def file_name(objective: Objective, *, first: bool) -> str:
+    """Names the file of one of several objectives."""
+    return FILE if first else f"operating_point_{str(objective).replace(':', '_')}.json"
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,8 @@ class OperatingPoint:
         objective: what was chosen for, as `--objective` takes it; `better` is "higher" or "lower".
         candidates: among what.
         classes: class or region -> what was chosen.
+        detection: when a lesion counts as detected, as `--detection` takes it; 0.1.0 knew any overlap alone.
+        averaged_with: further models, whose probabilities are averaged with `model`'s before the cut.
         path: the file; it is not part of its content.
     """
 
@@ -98,6 +106,8 @@ class OperatingPoint:
     candidates: Grid
     source: Source
     classes: dict[str, ClassPoint]
+    detection: str = "overlap"
+    averaged_with: tuple[ChosenModel, ...] = ()
     path: Path = field(default=Path(FILE), compare=False)
 
     @cached_property

@@ -1,84 +1,67 @@
 """The scores of a grid's cuts over cases, from their counts; definitions are those of the evaluation."""
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation import formulas
+from nnunetv2_sizepenalty.evaluation.formulas import Ratio
+from nnunetv2_sizepenalty.losses.size_term import CAP
 from nnunetv2_sizepenalty.nnunet_io.thresholds import logit
 from nnunetv2_sizepenalty.operating_point.count_case import CaseCounts
 from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
+from nnunetv2_sizepenalty.operating_point.objective import TAU_ML, Objective
 
 # Means over cases; NaN (undefined) where a case has nothing to score.
-PER_CASE = ("dice", "pq", "lesion_f1", "rve")
+PER_CASE = ("dice", "pq", "lesion_f1", "rve", "size_penalty")
 POOLED = ("pooled_dice", "sensitivity", "false_positives_per_case")
-OBJECTIVES = ("dice", "pooled_dice", "pq", "lesion_f1", "rve", "sensitivity@FP")
 # Means that differ by rounding alone are a tie.
-_TIE = 1e-12
+TIE = 1e-12
 
 
-@dataclass(frozen=True)
-class Objective:
-    """What is chosen for: a score, and with "sensitivity@2" the most false positives per case that it may cost."""
+def case_scores(counts: CaseCounts, tau_ml: float = TAU_ML) -> dict[str, np.ndarray]:
+    """Returns the scores `PER_CASE` of one case, each (thresholds, sizes).
 
-    score: str = "dice"
-    most_false_positives: float = math.inf
-
-    @classmethod
-    def parse(cls, text: str) -> "Objective":
-        """Reads dice, pooled_dice, pq, lesion_f1, rve or sensitivity@FP; UserError for anything else."""
-        score, at, number = text.partition("@")
-        try:
-            if (score == "sensitivity") == bool(at) and score in (*PER_CASE, "pooled_dice", "sensitivity"):
-                return cls(score, float(number) if at else math.inf)
-        except ValueError:
-            pass
-        raise UserError(f"--objective {text}: it is one of {', '.join(OBJECTIVES)}, such as sensitivity@2")
-
-    def __str__(self) -> str:
-        return self.score if math.isinf(self.most_false_positives) else f"{self.score}@{self.most_false_positives:g}"
-
-    @property
-    def sign(self) -> int:
-        """+1 where more is better, -1 where less is."""
-        return -1 if self.score == "rve" else 1
-
-
-def case_scores(counts: CaseCounts) -> dict[str, np.ndarray]:
-    """Returns the scores `PER_CASE` of one case, each (thresholds, sizes)."""
+    `size_penalty` is the thesis's term of a cut mask: exp(-V_g / tau) min(c, |V_t - V_g| / V_g).
+    """
     missed = counts.n_reference - counts.detected
     unmatched = counts.n_prediction - counts.matched, counts.n_reference - counts.matched
-    ratios = {
-        "dice": formulas.dice(counts.true_positive, counts.prediction, counts.reference),
-        "pq": formulas.panoptic_quality(counts.matched_iou, counts.matched, *unmatched),
-        "lesion_f1": formulas.lesion_f1(counts.detected, missed, counts.false_positives),
-        "rve": formulas.relative_volume_error(counts.prediction, counts.reference),
-    }
-    return {name: ratio.value for name, ratio in ratios.items()}
-
-
-def mean_scores(cases: Sequence[CaseCounts]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Returns the means `PER_CASE` over those cases where the score is defined, and how many these are."""
-    per_case = [case_scores(case) for case in cases]
-    means, defined = {}, {}
-    for name in PER_CASE:
-        stack = np.stack([scores[name] for scores in per_case])
-        defined[name] = np.isfinite(stack).sum(axis=0)
-        means[name] = formulas.Ratio(np.nansum(stack, axis=0), defined[name]).value
-    return means, defined
-
-
-def pooled_scores(cases: Sequence[CaseCounts]) -> dict[str, np.ndarray]:
-    """Returns the scores `POOLED`, of the sums of the cases' counts."""
-    total = {name: sum(getattr(case, name) for case in cases) for name in CaseCounts.__dataclass_fields__}
+    rve = formulas.relative_volume_error(counts.prediction, counts.reference).value
     return {
-        "pooled_dice": formulas.dice(total["true_positive"], total["prediction"], total["reference"]).value,
-        "sensitivity": formulas.sensitivity(total["detected"], total["n_reference"]).value,
-        "false_positives_per_case": total["false_positives"] / len(cases),
+        "dice": formulas.dice(counts.true_positive, counts.prediction, counts.reference).value,
+        "pq": formulas.panoptic_quality(counts.matched_iou, counts.matched, *unmatched).value,
+        "lesion_f1": formulas.lesion_f1(counts.detected, missed, counts.false_positives).value,
+        "rve": rve,
+        "size_penalty": np.exp(-counts.reference * counts.voxel_ml / tau_ml) * np.minimum(CAP, rve),
     }
+
+
+def fractions(cases: Sequence[CaseCounts], tau_ml: float = TAU_ML) -> dict[str, Ratio]:
+    """Returns each score as numerators and denominators per case, each (cases, thresholds, sizes).
+
+    A score of some cases is the sum of theirs over the sum of theirs. Of the means `PER_CASE` the denominator is 1
+    where the case's score is defined, else 0.
+    """
+    per_case = [case_scores(case, tau_ml) for case in cases]
+    found = {}
+    for name in PER_CASE:
+        values = np.stack([scores[name] for scores in per_case])
+        found[name] = Ratio(np.nan_to_num(values), np.isfinite(values).astype(np.int64))
+    of_sums = {
+        "pooled_dice": lambda c: formulas.dice(c.true_positive, c.prediction, c.reference),
+        "sensitivity": lambda c: formulas.sensitivity(c.detected, c.n_reference),
+        "false_positives_per_case": lambda c: Ratio(c.false_positives, np.ones_like(c.false_positives)),
+    }
+    for name, formula in of_sums.items():
+        ratios = [formula(case) for case in cases]
+        shape = ratios[0].numerator.shape
+        found[name] = Ratio(
+            np.stack([ratio.numerator for ratio in ratios]),
+            np.stack([np.broadcast_to(ratio.denominator, shape) for ratio in ratios]),
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -90,18 +73,22 @@ class Scores:
         values: score -> (thresholds, sizes), the names in `PER_CASE` and `POOLED`.
         defined: over how many cases a mean of `PER_CASE` was taken, the same shapes.
         n_cases: all of them.
+        fractions: of each case, see `fractions`.
     """
 
     grid: Grid
     values: dict[str, np.ndarray]
     defined: dict[str, np.ndarray]
     n_cases: int
+    fractions: dict[str, Ratio] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, cases: Sequence[CaseCounts], grid: Grid) -> "Scores":
-        """Scores cases that were counted on this grid."""
-        means, defined = mean_scores(cases)
-        return cls(grid, means | pooled_scores(cases), defined, len(cases))
+    def of(cls, cases: Sequence[CaseCounts], grid: Grid, tau_ml: float = TAU_ML) -> "Scores":
+        """Scores cases that were counted on this grid; tau is the size penalty's."""
+        parts = fractions(cases, tau_ml)
+        sums = {name: Ratio(*(part.sum(axis=0) for part in of_name)) for name, of_name in parts.items()}
+        values = {name: of_name.value for name, of_name in sums.items()}
+        return cls(grid, values, {name: sums[name].denominator for name in PER_CASE}, len(cases), parts)
 
     def at(self, cut: Cut) -> dict[str, float]:
         """Returns every score of one cut; ValueError for a cut that wasn't counted."""
@@ -127,14 +114,14 @@ class Scores:
                 f"positives per case (the fewest: {fewest:.3g}); name higher --thresholds, larger filters or another "
                 "--objective"
             )
-        tied = [self.grid.cut(row, column) for row, column in np.argwhere(value >= np.nanmax(value) - _TIE).tolist()]
+        tied = [self.grid.cut(row, column) for row, column in np.argwhere(value >= np.nanmax(value) - TIE).tolist()]
         return min(tied, key=lambda cut: (round(abs(float(logit(cut.threshold))), 9), cut.min_size, cut.threshold))
 
     def all_tied(self, objective: Objective) -> bool:
         """Tells whether several cuts are eligible and none is better than another."""
         value = self.eligible(objective)
         eligible = value[np.isfinite(value)]
-        return bool(len(eligible) > 1 and eligible.min() >= eligible.max() - _TIE)
+        return bool(len(eligible) > 1 and eligible.min() >= eligible.max() - TIE)
 
     def rows(self) -> Iterator[dict[str, float | int]]:
         """Yields each cut with its scores; `n_dice` and the like say over how many cases a mean was taken."""

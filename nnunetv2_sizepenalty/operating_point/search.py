@@ -1,105 +1,178 @@
-"""The search: from a results folder to operating_point.json by counting, choosing and writing."""
+"""The search: from results folders to operating_point.json by counting, choosing and writing."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nnunetv2_sizepenalty import __version__
 from nnunetv2_sizepenalty.atomic import atomic_file
-from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.calibration import summarise_calibration
 from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
-from nnunetv2_sizepenalty.nnunet_io.fold_folder import fold_name, saved_probabilities
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
 from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
+from nnunetv2_sizepenalty.operating_point.check_cases import check_cases
 from nnunetv2_sizepenalty.operating_point.choose import choose, cross_fit
-from nnunetv2_sizepenalty.operating_point.count_cases import ClassCounts, ValidationCase, count_cases
+from nnunetv2_sizepenalty.operating_point.count_cases import count_cases
+from nnunetv2_sizepenalty.operating_point.detection import DetectionRule
 from nnunetv2_sizepenalty.operating_point.figure import draw
-from nnunetv2_sizepenalty.operating_point.grid import Grid
+from nnunetv2_sizepenalty.operating_point.grid import Grid, make_grid
+from nnunetv2_sizepenalty.operating_point.list_cases import PREDICTED, choose_folds, list_cases
+from nnunetv2_sizepenalty.operating_point.logit_ladder import LogitLadder
+from nnunetv2_sizepenalty.operating_point.objective import Objective
 from nnunetv2_sizepenalty.operating_point.point import (
     ENSEMBLE,
-    FILE,
     FORMAT,
     ChosenModel,
     ClassPoint,
     OperatingPoint,
     Source,
+    file_name,
 )
 from nnunetv2_sizepenalty.operating_point.predict import Prediction
-from nnunetv2_sizepenalty.operating_point.scores import Objective, Scores
+from nnunetv2_sizepenalty.operating_point.scores import Scores
+from nnunetv2_sizepenalty.operating_point.validation_case import ClassCounts, ValidationCase
 
-FIGURE, COUNTS = "operating_point.png", "counts"
+# fold -> case -> counts of one class
+Counted = Mapping[str, Mapping[str, ClassCounts]]
 
 
 def choose_operating_point(
-    model: ModelFolder,
+    model: ModelFolder, output: Path, *, objective: Objective | None = None, **options: Any
+) -> OperatingPoint:
+    """Chooses for one model and one objective (mean Dice when None); otherwise as `choose_operating_points`."""
+    return choose_operating_points([model], output, objectives=[objective or Objective()], **options)[0]
+
+
+def choose_operating_points(
+    models: Sequence[ModelFolder],
     output: Path,
     *,
+    objectives: Sequence[Objective],
     folds: Sequence[str] | None = None,
     grid: Grid | None = None,
-    objective: Objective | None = None,
+    detection: DetectionRule | None = None,
     classes: list[str] | None = None,
     prediction: Prediction | None = None,
     checkpoint: str = FINAL,
     with_cross_fit: bool = False,
     processes: int = 1,
-) -> OperatingPoint:
-    """Chooses on the folds' validation cases and writes operating_point.json, a figure and the counts of each case.
+) -> list[OperatingPoint]:
+    """Chooses on the folds' validation cases and writes operating_point.json and a figure.
+
+    The counts of each case are kept in the model's folder, or in `output` where that is read-only or there are several
+    models; those that still hold are used again.
 
     Args:
-        output: folder; counts of an earlier run that still hold are used again.
-        folds: all in the results folder when None.
-        grid: the thesis's when None.
-        objective: mean Dice when None.
+        models: the mean of their probabilities is cut.
+        output: folder.
+        objectives: the first is operating_point.json's, each other has a file of its own.
+        folds: all in the results folder but "all" when None.
+        grid: thresholds that follow the data and the thesis's smallest component when None.
+        detection: the share rule when None.
         classes: names of classes or regions, all when None.
         prediction: predicts the cases; None reads the .npz that nnU-Net's validation wrote.
         checkpoint: the one whose predictions the .npz are.
         with_cross_fit: also chooses for each fold on the others.
         processes: cases at a time.
 
+    Returns:
+        One for each objective.
+
     Raises:
-        UserError: something is missing, unreadable or doesn't fit together.
+        UserError: something is missing, unreadable or doesn't fit together; nothing is written then.
     """
-    grid, objective = grid or Grid(), objective or Objective()
-    folds = tuple(folds or model.folds())
-    if not folds:
-        raise UserError(f"{model.path} has no fold_* folder: train a fold first")
+    grid, detection = grid or make_grid(), detection or DetectionRule()
     if prediction is not None:
         checkpoint = prediction.checkpoint
-    model.check_same_labels(folds, checkpoint)
-    labels = model.labels.named(classes)
-    cases = [
-        ValidationCase(model, fold, case, labels, grid, model.reference_file(case), origin, prediction, store)
-        for fold in folds
-        for case, origin in _origins(model, fold, prediction).items()
-        for store in [output / COUNTS / fold_name(fold) / f"{case}.npz"]
-    ]
-    chosen_model = _describe(model)
-    _check_writable(output)
-    counted = count_cases(cases, processes)
-    point = OperatingPoint(
-        format=FORMAT,
-        version=__version__,
-        model=chosen_model,
-        objective=str(objective),
-        better="higher" if objective.sign > 0 else "lower",
-        candidates=grid,
-        source=Source(
-            probabilities="npz" if prediction is None else "predicted",
-            checkpoint=checkpoint,
-            step_size=VALIDATION_STEP if prediction is None else prediction.step_size,
-            references=str(cases[0].reference.parent),
-            cases={fold: tuple(case.name for case in cases if case.fold == fold) for fold in folds},
-        ),
-        classes={
-            label.name: _choose_class(label.values, counted[label.name], grid, objective, with_cross_fit)
-            for label in labels
-        },
-        path=output / FILE,
+    folds = choose_folds(models, folds, checkpoint, with_cross_fit)
+    labels = models[0].labels.named(classes)
+    cases = list_cases(models, folds, labels, grid, detection, prediction, output)
+    described = [_describe(model) for model in models]
+    check_cases(cases, objectives, processes)
+    for folder in {output, cases[0].store.parents[1]}:
+        _check_writable(folder)
+    grids, found = _search(cases, grid, objectives, with_cross_fit, processes)
+    source = Source(
+        probabilities="npz" if prediction is None else "predicted",
+        checkpoint=checkpoint,
+        step_size=VALIDATION_STEP if prediction is None else prediction.step_size,
+        references=str(cases[0].reference.parent),
+        cases={fold: tuple(case.name for case in cases if case.fold == fold) for fold in folds},
     )
-    point.write()
-    with atomic_file(output / FIGURE) as path:
-        draw(point, path)
-    return point
+    points = [
+        OperatingPoint(
+            format=FORMAT,
+            version=__version__,
+            model=described[0],
+            objective=str(objective),
+            better="higher" if objective.sign > 0 else "lower",
+            candidates=grid.with_thresholds({t for of_class in grids.values() for t in of_class.thresholds})
+            if grid.follows_data
+            else grid,
+            source=source,
+            classes=of_objective,
+            detection=str(detection),
+            averaged_with=tuple(described[1:]),
+            path=output / file_name(objective, first=number == 0),
+        )
+        for number, (objective, of_objective) in enumerate(zip(objectives, found, strict=True))
+    ]
+    for point in points:
+        point.write()
+        with atomic_file(point.path.with_suffix(".png")) as path:
+            draw(point, path)
+    for case in cases:
+        case.delete_predicted()
+    if prediction is not None and (output / PREDICTED).is_dir() and not any((output / PREDICTED).iterdir()):
+        (output / PREDICTED).rmdir()
+    return points
+
+
+def _search(
+    cases: Sequence[ValidationCase],
+    grid: Grid,
+    objectives: Sequence[Objective],
+    with_cross_fit: bool,
+    processes: int,
+) -> tuple[dict[str, Grid], list[dict[str, ClassPoint]]]:
+    """Counts and chooses, on further thresholds while a best one lies at the end of a grid that follows the data.
+
+    Returns:
+        class -> the grid that was searched, and for each objective class -> what was chosen.
+    """
+    labels, ladders = cases[0].labels, {}
+    if grid.follows_data:
+        calibrated = count_cases(cases, {}, processes)
+        ladders = {
+            name: LogitLadder.of([c.calibration for of_fold in counts.values() for c in of_fold.values()])
+            for name, counts in calibrated.items()
+        }
+    while True:
+        grids = {
+            label.name: grid.with_thresholds(ladders[label.name].thresholds) if ladders else grid for label in labels
+        }
+        counted = count_cases(cases, {name: of_class.counted_thresholds for name, of_class in grids.items()}, processes)
+        found = [
+            {
+                label.name: _choose_class(
+                    label.values, counted[label.name], grids[label.name], objective, with_cross_fit
+                )
+                for label in labels
+            }
+            for objective in objectives
+        ]
+        wider = {name: _extended(ladder, [of[name] for of in found]) for name, ladder in ladders.items()}
+        if wider == ladders:
+            return grids, found
+        ladders = wider
+
+
+def _extended(ladder: LogitLadder, chosen: Sequence[ClassPoint]) -> LogitLadder:
+    choices = [choice for of_objective in chosen for choice in of_objective.choices.values()]
+    at_end = any("lowest threshold" in choice.edge and not choice.all_tied for choice in choices)
+    # with one score for all the lesions may all lie below
+    nothing_yet = any(choice.all_tied for choice in choices) and not ladder.holds_all_voxels
+    return ladder.extended() if at_end or nothing_yet else ladder
 
 
 def _describe(model: ModelFolder) -> ChosenModel:
@@ -118,16 +191,17 @@ def _describe(model: ModelFolder) -> ChosenModel:
 
 def _choose_class(
     values: tuple[int, ...],
-    counted: Mapping[str, Mapping[str, ClassCounts]],
+    counted: Counted,
     grid: Grid,
     objective: Objective,
     with_cross_fit: bool,
 ) -> ClassPoint:
     """Chooses for one class; `counted` is fold -> case -> counts."""
-    counts = {fold: {case: c.candidates for case, c in cases.items()} for fold, cases in counted.items()}
+    counts = {fold: {case: c.on(grid) for case, c in cases.items()} for fold, cases in counted.items()}
     every = [c for cases in counted.values() for c in cases.values()]
-    scores = {ENSEMBLE: Scores.of([c.candidates for c in every], grid)}
-    scores |= {fold: Scores.of(list(of_fold.values()), grid) for fold, of_fold in counts.items()}
+    together = {ENSEMBLE: [c for of_fold in counts.values() for c in of_fold.values()]}
+    together |= {fold: list(of_fold.values()) for fold, of_fold in counts.items()}
+    scores = {name: Scores.of(of_name, grid, objective.tau_ml) for name, of_name in together.items()}
     choices = {name: choose(of_name, objective) for name, of_name in scores.items()}
     return ClassPoint(
         values=values,
@@ -139,32 +213,8 @@ def _choose_class(
     )
 
 
-def _origins(model: ModelFolder, fold: str, prediction: Prediction | None) -> dict[str, Path]:
-    """Finds the file that each case's probabilities come from.
-
-    Raises:
-        UserError: a file is missing; the line holds the command that writes it.
-    """
-    cases = model.validation_cases(fold)
-    folder = model.fold_folder(fold)
-    if prediction is not None:
-        checkpoint = folder / prediction.checkpoint
-        if not checkpoint.is_file():
-            raise UserError(f"{checkpoint} is missing: train the fold, or name another checkpoint with -chk")
-        return dict.fromkeys(cases, checkpoint)
-    origins = {case: saved_probabilities(folder, case) for case in cases}
-    if missing := [case for case, path in origins.items() if not path.is_file()]:
-        trainer, plans, configuration = model.identifier
-        command = f"nnUNetv2_train {model.dataset} {configuration} {fold} -tr {trainer} -p {plans} --val --npz"
-        raise UserError(
-            f"fold {fold} has no probabilities for {len(missing)} of its {len(cases)} validation cases, such as "
-            f"{origins[missing[0]]}: write them with `{command}`, or add --predict"
-        )
-    return origins
-
-
-def _check_writable(output: Path) -> None:
+def _check_writable(folder: Path) -> None:
     """Finds out before the work whether the results can be written."""
-    with atomic_file(output / COUNTS / ".writable") as path:
+    with atomic_file(folder / ".writable") as path:
         path.touch()
-    (output / COUNTS / ".writable").unlink()
+    (folder / ".writable").unlink(missing_ok=True)  # another run may have looked, too

@@ -11,19 +11,52 @@ from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
 from nnunetv2_sizepenalty.nnunet_io.folders import RESULTS, nnunet_folder
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder, missing_for_export
 from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
-from nnunetv2_sizepenalty.operating_point.choose import CrossFit
+from nnunetv2_sizepenalty.operating_point.choose import Choice, CrossFit
+from nnunetv2_sizepenalty.operating_point.grid import Grid
+from nnunetv2_sizepenalty.operating_point.objective import Objective
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, ClassPoint, OperatingPoint
+
+
+def print_points(points: Sequence[OperatingPoint]) -> None:
+    """Prints the first objective's point whole, and of the others what is chosen for all folds together."""
+    console = Console(soft_wrap=True)
+    first, *others = points
+    print_point(first)
+    if not others:
+        return
+    table = Table("class", "objective", "threshold", f"smallest ({first.candidates.unit})", "score", "at 0.5", "file")
+    for point in others:
+        for name, chosen in point.classes.items():
+            choice = chosen.ensemble
+            scores = _number(choice.score), _number(choice.score_at_half)
+            cut = f"{choice.threshold:.6g}{_run(choice)}", _size(choice.min_size)
+            table.add_row(name, point.objective, *cut, *scores, point.path.name)
+    console.print("other objectives, all folds together; apply and bake take their files, too:")
+    console.print(table)
+    for point in others:
+        for name, chosen in point.classes.items():
+            for warning in choice_warnings(name, chosen, point.candidates):
+                console.print(f"WARNING: {point.objective}: {warning}", style="bold red")
 
 
 def print_point(point: OperatingPoint) -> None:
     """Prints the choice per class and fold, the cross-fitted gain, and a warning for each choice at an edge."""
     console = Console(soft_wrap=True)
+    if Objective.parse(point.objective).counts_lesions:
+        console.print(f"lesions are detected by {point.detection}")
     for name, chosen in point.classes.items():
-        headings = ("fold", "threshold", f"smallest ({point.candidates.unit})", point.objective, "at 0.5", "nnU-Net's")
+        headings = (
+            "fold",
+            "threshold (within 1 SE)",
+            f"smallest ({point.candidates.unit})",
+            point.objective,
+            "at 0.5",
+            "nnU-Net's",
+        )
         table = Table(*headings, title=name)
         for fold, choice in chosen.choices.items():
             values = (choice.score, choice.score_at_half, choice.score_nnunet)
-            table.add_row(fold, f"{choice.threshold:.6g}", _size(choice.min_size), *map(_number, values))
+            table.add_row(fold, f"{choice.threshold:.6g}{_run(choice)}", _size(choice.min_size), *map(_number, values))
         console.print(table)
         if chosen.cross_fit:
             _print_cross_fit(console, chosen.cross_fit, point.objective)
@@ -32,39 +65,37 @@ def print_point(point: OperatingPoint) -> None:
             f"average precision {_number(calibration.average_precision)}, calibration error within "
             f"{calibration.neighbourhood_mm:g} mm of a lesion {_number(calibration.expected_calibration_error)}"
         )
-        for warning in choice_warnings(name, chosen):
+        for warning in choice_warnings(name, chosen, point.candidates):
             console.print(f"WARNING: {warning}", style="bold red")
-    if point.source.cases.get("all"):
-        console.print("WARNING: fold all validates on its training cases: the scores are too good", style="bold red")
     file, folder = shlex.quote(str(point.path)), shlex.quote(point.model.folder)
     another_step = point.source.step_size != VALIDATION_STEP
     step = f" (predict with -step_size {point.source.step_size:g})" if another_step else ""
     console.print(f"{file}{step}; next, one of:", highlight=False)
-    console.print(f"  nnUNetv2_sizepenalty bake {folder} --operating-point {file} -o NEW_FOLDER", highlight=False)
-    console.print(f"  nnUNetv2_sizepenalty apply -i PROBABILITIES -o OUT --operating-point {file}", highlight=False)
+    inputs = "PROBABILITIES"
+    if point.averaged_with:
+        inputs = " ".join(f"PROBABILITIES_{number + 1}" for number in range(1 + len(point.averaged_with)))
+    else:
+        console.print(f"  nnUNetv2_sizepenalty bake {folder} --operating-point {file} -o NEW_FOLDER", highlight=False)
+    console.print(f"  nnUNetv2_sizepenalty apply -i {inputs} -o OUT --operating-point {file}", highlight=False)
 
 
-def choice_warnings(name: str, chosen: ClassPoint) -> list[str]:
+def choice_warnings(name: str, chosen: ClassPoint, grid: Grid) -> list[str]:
     """Returns a line for each choice that lies at an end of its grid, or that was none since all candidates tie."""
     warnings = []
     for fold, choice in chosen.choices.items():
         where = f"{name}, {'all folds together' if fold == ENSEMBLE else f'fold {fold}'}"
         if choice.all_tied:
             warnings.append(f"{where}: every candidate has the same score, nothing was chosen")
-        warnings += [
-            f"{where}: the choice is the {edge} of the search; the best may lie beyond it "
-            f"({_remedy(edge, choice.threshold)})"
-            for edge in choice.edge
-        ]
+            continue
+        warnings += [f"{where}: the choice is the {edge} of the search{_remark(edge, grid)}" for edge in choice.edge]
     return warnings
 
 
-def _remedy(edge: str, threshold: float) -> str:
-    if edge == "largest size":
-        return "name larger sizes"
-    if min(threshold, 1 - threshold) < 2e-5:
-        return "the model's probabilities crowd there"
-    return "search with --thresholds dense"
+def _remark(edge: str, grid: Grid) -> str:
+    if grid.follows_data and edge != "largest size":
+        return f": {'everything' if edge == 'lowest threshold' else 'nothing'} is predicted there"
+    remedy = "larger sizes" if edge == "largest size" else "thresholds beyond it, or none: they follow the data then"
+    return f"; the best may lie beyond it (name {remedy})"
 
 
 def _print_cross_fit(console: Console, fitted: Mapping[str, CrossFit], objective: str) -> None:
@@ -75,6 +106,11 @@ def _print_cross_fit(console: Console, fitted: Mapping[str, CrossFit], objective
         values = (result.cross_fitted, result.optimistic, result.at_half, result.nnunet)
         table.add_row(fold, cut, *map(_number, values))
     console.print(table)
+
+
+def _run(choice: Choice) -> str:
+    """The thresholds within one standard error, where they are known."""
+    return "" if choice.within_one_se is None else " ({:.6g} to {:.6g})".format(*choice.within_one_se)
 
 
 def _number(value: float) -> str:

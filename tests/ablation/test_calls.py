@@ -41,13 +41,13 @@ def test_the_command_that_is_shown_says_what_is_called(shown):
         )  # fmt: skip
         assert Rules(args.djfile, args.protocol, tuple(args.bins_ml)) == work.rules
     work, args = calls["operating_point"]
-    assert (args.results_folder, args.output, args.objective) == (work.model, work.output, work.objective)
+    assert (args.results_folders, args.output, args.objectives) == ([work.model], work.output, [work.objective])
     assert [int(fold) for fold in args.folds] == list(work.folds)
     assert [float(threshold) for threshold in args.thresholds] == list(work.thresholds)
     assert args.min_voxels == list(work.min_voxels)
     assert (args.predict, args.step_size, args.device, args.processes) == (True, 0.25, "mps", work.processes)
     work, args = calls["tuned"]
-    assert (args.probabilities, args.output, args.operating_point) == (work.probabilities, work.output, work.point)
+    assert (args.probabilities, args.output, args.operating_point) == ([work.probabilities], work.output, work.point)
     work, args = calls["compare"]
     named = [parse_named(texts) for texts in (args.models, args.froc, args.results)]
     assert [{name: tuple(paths) for name, paths in each.items()} for each in named] == [
@@ -98,3 +98,12 @@ def test_a_call_that_fails_is_a_failed_run_that_says_why(make_ablation):
     text = run.log.read_text()
     assert "$ nnUNetv2_sizepenalty froc -ref " in text
     assert f"froc failed: {state.detail.removeprefix('froc: ')}" in text
+
+
+def test_a_rule_of_detection_is_said_where_lesions_are_counted(shown):
+    """So that what 0.1.0 chose by any overlap is chosen anew."""
+    assert "--detection" not in shown(objective="dice")["operating_point"][0].what
+    for objective in ("lesion_f1", "sensitivity@2", "dice@2"):
+        work, args = shown(objective=objective, thresholds="data")["operating_point"]
+        assert work.what[-2:] == ("--detection", "share:0.1")
+        assert (args.thresholds, args.objectives, args.detection) == (["data"], [objective], "share:0.1")

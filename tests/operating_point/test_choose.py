@@ -7,7 +7,8 @@ from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.operating_point.choose import choose, cross_fit
 from nnunetv2_sizepenalty.operating_point.count_case import CaseCounts
 from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
-from nnunetv2_sizepenalty.operating_point.scores import Objective, Scores
+from nnunetv2_sizepenalty.operating_point.objective import Objective
+from nnunetv2_sizepenalty.operating_point.scores import Scores
 
 GRID = Grid((0.3, 0.5, 0.7), (5, 10))
 
@@ -71,7 +72,10 @@ def test_sensitivity_is_bought_with_no_more_false_positives_than_allowed():
         choose(scores_of(values, "sensitivity", np.add(false_positives, 1)), Objective.parse("sensitivity@0.5"))
 
 
-@pytest.mark.parametrize("text", ["iou", "sensitivity", "sensitivity@x", "dice@2", ""])
+@pytest.mark.parametrize(
+    "text",
+    ["iou", "sensitivity", "sensitivity@x", "dice@-1", "dice@nan", "dice@inf", "dice@", "dice:2", "size_penalty:0", ""],
+)
 def test_unknown_objectives_are_refused(text):
     with pytest.raises(UserError, match="sensitivity@2"):
         Objective.parse(text)

@@ -99,9 +99,42 @@ def test_predicting_gives_the_table_that_the_npz_give(folders, reports, sizepena
     from_npz, predicted = (json.loads(p.read_text()) for p in (reports[model], out / "operating_point.json"))
     assert to_json(predicted["classes"]) == to_json(from_npz["classes"])
     assert predicted["source"]["probabilities"] == "predicted"
-    written = [p for p in out.rglob("*") if p.is_file()]
-    assert {p.suffix for p in written} == {".json", ".png", ".npz"}
-    assert max(p.stat().st_size for p in written if p.suffix == ".npz") < 60_000
+    assert sorted(p.name for p in out.rglob("*")) == ["operating_point.json", "operating_point.png"]
+    counts = list((folders / "nnUNet_results" / model / "operating_point").rglob("*"))
+    assert {p.suffix for p in counts if p.is_file()} == {".npz"}
+    assert max(p.stat().st_size for p in counts) < 60_000
+
+
+def test_predicted_values_that_thresholds_follow_are_deleted_and_choose_what_npz_choose(
+    folders, sizepenalty, tmp_path, capsys
+):
+    model, found = folders / "nnUNet_results" / SOFTMAX_MODEL, []
+    for options in ([], ["--predict", "-device", "cpu"]):
+        out = tmp_path / f"out_{len(found)}"
+        sizepenalty("threshold", model, "-f", 0, 1, "-np", 1, "-o", out, *options)
+        found.append(json.loads((out / "operating_point.json").read_text()))
+        assert sorted(p.name for p in out.rglob("*")) == ["operating_point.json", "operating_point.png"]
+    assert to_json(found[0]["classes"]) == to_json(found[1]["classes"])
+    assert found[0]["candidates"]["follows_data"]
+    # nothing is predicted again for another objective
+    options = ["-f", 0, 1, "-np", 1, "--predict", "-device", "cpu", "--objective", "pq"]
+    assert main(["threshold", *map(str, [model, "-o", tmp_path / "pq", *options])]) == 0
+    said = capsys.readouterr()
+    assert "4 of 4 cases are counted already" in said.out
+    assert "predicting" not in said.err
+
+
+@pytest.mark.parametrize("options", [[], ["--thresholds", 0.02, 0.1]], ids=["data", "named"])
+def test_a_model_averaged_with_its_copy_is_the_model(folders, sizepenalty, tmp_path, options):
+    model, copy = folders / "nnUNet_results" / SOFTMAX_MODEL, tmp_path / "Copy__TinyPlans__3d_fullres"
+    shutil.copytree(model, copy)
+    common, found = ["-f", 0, 1, "-np", 2, "--predict", "-device", "cpu", *options], []
+    for models in ([model], [model, copy]):
+        out = tmp_path / f"out_{len(models)}"
+        sizepenalty("threshold", *models, "-o", out, *common)
+        found.append(json.loads((out / "operating_point.json").read_text())["classes"])
+        assert not (out / "predicted").exists()
+    assert to_json(found[0]) == to_json(found[1])
 
 
 def test_a_finer_step_is_another_prediction(folders, reports, sizepenalty, tmp_path):

@@ -54,7 +54,7 @@ def test_trained_in_two_folds_chosen_cross_fitted_baked_and_predicted(workspace,
         workspace.run("nnUNetv2_train", 906, "3d_fullres", fold, "-tr", TRAINER, *common, "--npz")
     model = workspace.folder / "nnUNet_results" / DATASET / f"{TRAINER}__{PLANS}__3d_fullres"
 
-    thesis = choose(workspace, model, tmp_path / "thesis")
+    thesis = choose(workspace, model, tmp_path / "thesis", "--thresholds", 0.3, 0.4, 0.5, 0.6, 0.7)
     assert thesis["ensemble"]["threshold"] in (0.3, 0.4, 0.5, 0.6, 0.7)
     assert thesis["ensemble"]["min_size"] == 5
     search = ("--thresholds", "dense", "--min-voxels", 5, 10, 20, "--cross-fit")

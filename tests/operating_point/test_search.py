@@ -8,9 +8,13 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
+from batchgenerators.utilities.file_and_folder_operations import save_pickle
+from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from operating_point_data import NESTED, softmax_of
 from scipy import ndimage
 from skimage import io
@@ -130,7 +134,7 @@ def test_a_file_that_is_no_operating_point_is_one_line(small_folds, tmp_path, ch
 def test_an_interrupted_run_goes_on_and_counts_nothing_twice(two_folds, tmp_path, capsys):
     out = tmp_path / "out"
     first = choose_operating_point(two_folds, out)
-    counts = sorted((out / "counts").glob("*/*.npz"))
+    counts = sorted((two_folds.path / "operating_point" / "counts").glob("*/*.npz"))
     assert len(counts) == 20
     counts[0].unlink()
     counts[1].write_bytes(counts[1].read_bytes()[:100])  # as a killed process might leave it
@@ -139,19 +143,19 @@ def test_an_interrupted_run_goes_on_and_counts_nothing_twice(two_folds, tmp_path
     assert choose_operating_point(two_folds, out).to_json() == first.to_json()
     assert "18 of 20 cases are counted already" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in counts[2:]} == kept
-    # Another objective needs no new counts, other candidates do.
-    choose_operating_point(two_folds, out, objective=Objective("pq"))
+    # Another objective or output folder needs no new counts, thresholds that are not counted do.
+    choose_operating_point(two_folds, tmp_path / "other", objective=Objective("pq"))
     assert "20 of 20" in capsys.readouterr().out
     choose_operating_point(two_folds, out, grid=Grid((0.4, 0.6)))
     assert "counted already" not in capsys.readouterr().out
 
 
 def test_counts_of_a_file_that_has_changed_are_not_used(two_folds, tmp_path):
-    before = choose_operating_point(two_folds, tmp_path / "out")
+    before = choose_operating_point(two_folds, tmp_path / "out", grid=Grid())
     file = two_folds.path / "fold_0" / "validation" / "case_00.npz"
     probabilities = np.load(file)["probabilities"]
     np.savez_compressed(file, probabilities=probabilities[::-1])
-    after = choose_operating_point(two_folds, tmp_path / "out")
+    after = choose_operating_point(two_folds, tmp_path / "out", grid=Grid())
     assert after.classes["lesion"].folds["0"] != before.classes["lesion"].folds["0"]
     assert after.classes["lesion"].folds["1"] == before.classes["lesion"].folds["1"]
 
@@ -272,6 +276,51 @@ def no_plans(model):
     (model.path / "plans.json").unlink()
 
 
+def above_one(model):
+    file = model.path / "fold_1" / "validation" / "case_03.npz"
+    np.savez(file, probabilities=np.load(file)["probabilities"] * np.float32(1.5))
+
+
+def unknown_label(model):
+    file = str(model.references / "case_03.nii.gz")
+    array, image = read(file)
+    array[0, 0, 0] = 3
+    write(file, array, image)
+
+
+def another_place(model):
+    """The file that nnU-Net writes beside the probabilities says where the image lies."""
+    _, properties = SimpleITKIO().read_seg(str(model.references / "case_03.nii.gz"))
+    properties["sitk_stuff"]["origin"] = (0.0, 0.0, 30.0)
+    save_pickle(properties, str(model.path / "fold_1" / "validation" / "case_03.pkl"))
+
+
+def no_lesion(model):
+    for file in model.references.iterdir():
+        array, image = read(str(file))
+        write(str(file), 0 * array, image)
+
+
+def read(file):
+    image = SimpleITK.ReadImage(file)
+    return SimpleITK.GetArrayFromImage(image), image
+
+
+def write(file, array, like):
+    image = SimpleITK.GetImageFromArray(array)
+    image.CopyInformation(like)
+    SimpleITK.WriteImage(image, file)
+
+
+def trained_on_its_cases(model):
+    """A split whose fold 1 trains on a case that it validates."""
+    folder = Path(os.environ["nnUNet_preprocessed"]) / "Dataset042_Test"
+    folder.mkdir(parents=True)
+    cases = {fold: sorted(p.stem for p in (model.path / f"fold_{fold}" / "validation").glob("*.npz")) for fold in "01"}
+    split = [{"train": cases["1"], "val": cases["0"]}, {"train": [*cases["0"], cases["1"][0]], "val": cases["1"]}]
+    (folder / "splits_final.json").write_text(json.dumps(split))
+
+
 def broken_json(model):
     (model.path / "dataset.json").write_text("{")
 
@@ -284,6 +333,11 @@ def broken_json(model):
         (another_shape, "case_03.npz has the shape (2, 3, 4, 5)"),
         (other_heads, "case_03.npz has the shape (1, 24, 32, 32), reference and labels need (2, 24, 32, 32)"),
         (not_a_number, "no probabilities"),
+        (above_one, "case_03.npz holds values that are no probabilities"),
+        (unknown_label, "case_03.nii.gz holds the values [3], which dataset.json doesn't know"),
+        (another_place, "case_03.npz lies on another grid"),
+        (no_lesion, "holds a lesion of lesion: there is nothing to choose on"),
+        (trained_on_its_cases, "fold 1 trains on 1 of the cases that it validates, such as case_01"),
         (no_cases, "empty validation set"),
         (no_split, "says which cases validate it"),
         (no_reference, "reference of case_03 is missing"),
@@ -293,7 +347,8 @@ def broken_json(model):
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_bad_input_is_one_line_and_exit_code_2(small_folds, tmp_path, capsys, damage, message):
+def test_bad_input_is_one_line_and_exit_code_2(small_folds, tmp_path, capsys, damage, message, monkeypatch):
+    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
     damage(small_folds)
     out = tmp_path / "out"
     arguments = [str(small_folds.path), "-f", "0", "1", "-o", str(out), "-ref", str(small_folds.references), "-np", "1"]
@@ -302,6 +357,7 @@ def test_bad_input_is_one_line_and_exit_code_2(small_folds, tmp_path, capsys, da
     assert message in error
     assert error.strip().count("\n") == 0
     assert not list(tmp_path.rglob("operating_point*"))
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(
@@ -310,7 +366,7 @@ def test_bad_input_is_one_line_and_exit_code_2(small_folds, tmp_path, capsys, da
         (["--thresholds", "0.5", "1"], "between 0 and 1"),
         (["--thresholds", "many"], "could not convert"),
         (["--min-voxels", "-3"], "0 (no filter) or more"),
-        (["--objective", "auc"], "sensitivity@2"),
+        (["--objective", "dice", "auc"], "sensitivity@2"),
         (["--class", "tumour"], "no class tumour; it has lesion"),
         (["--step-size", "0.25"], "belongs to --predict"),
         (["-f", "0", "--cross-fit"], "several folds"),
@@ -325,6 +381,38 @@ def test_senseless_options_are_one_line_and_exit_code_2(small_folds, tmp_path, c
     error = capsys.readouterr().err
     assert message in error
     assert error.strip().count("\n") == 0
+
+
+def test_fold_all_is_refused_with_the_command_that_makes_held_out_probabilities(small_folds, tmp_path, capsys):
+    (small_folds.path / "fold_0").rename(small_folds.path / "fold_all")
+    arguments = [str(small_folds.path), "-o", str(tmp_path / "out"), "-ref", str(small_folds.references), "-np", "1"]
+    assert main(["threshold", *arguments, "-f", "all"]) == 2
+    error = capsys.readouterr().err
+    assert "fold_all trained on the cases that it validates" in error
+    assert "`nnUNetv2_train Dataset042_Test 3d_fullres FOLD -tr nnUNetTrainer -p nnUNetPlans --npz`" in error
+    assert error.strip().count("\n") == 0
+    assert not (tmp_path / "out").exists()
+    # beside others it is left out unless it is named
+    assert main(["threshold", *arguments]) == 0
+    assert list(read_operating_point(tmp_path / "out").cuts) == ["1", "ensemble"]
+
+
+def test_nothing_is_counted_before_a_cross_fit_is_refused(small_folds, tmp_path):
+    with pytest.raises(UserError, match="several folds"):
+        choose_operating_point(small_folds, tmp_path / "out", folds=["0"], with_cross_fit=True)
+    assert not list(tmp_path.rglob("*operating_point*"))
+
+
+def test_counts_lie_in_the_output_where_the_model_is_read_only(small_folds, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    choose_operating_point(small_folds, tmp_path / "out")
+    assert len(list((tmp_path / "out" / "counts").glob("*/*.npz"))) == 4
+    assert not (small_folds.path / "operating_point").exists()
+
+
+def test_another_detection_is_refused_unless_it_is_known(small_folds, capsys):
+    assert main(["threshold", str(small_folds.path), "--detection", "share:2"]) == 2
+    assert "it is one of share:0.1, overlap, picai, msseg" in capsys.readouterr().err
 
 
 def test_an_output_below_a_file_is_one_line_and_exit_code_2(small_folds, tmp_path, capsys):
