@@ -39,6 +39,7 @@ def imports_of(path: Path) -> Iterator[tuple[str, str | None]]:
     [
         (("losses", "architectures"), "nnunetv2"),
         (("lesions", "evaluation", "report", "comparison"), "torch"),
+        (("lesions", "evaluation", "report", "comparison"), "nnunetv2"),
     ],
 )
 def test_folders_import_without(folders, absent):

@@ -12,8 +12,8 @@ from nnunetv2_sizepenalty.comparison.scores import THESIS_METRICS
 from nnunetv2_sizepenalty.evaluation import Evaluation, Froc, read_evaluation, read_froc
 from nnunetv2_sizepenalty.evaluation.froc import threshold_at
 from nnunetv2_sizepenalty.evaluation.paired import compare_paired, holm, noise_floor, verdict
-from nnunetv2_sizepenalty.evaluation.records import summary_bins
 from nnunetv2_sizepenalty.evaluation.strata import ALL
+from nnunetv2_sizepenalty.evaluation.summary import Tables
 
 # columns of a comparison's differences.csv, which `average_precision_differences` has too
 DIFFERENCE = ["model", "metric", "difference", "low", "high", "p_holm", "noise_floor", "verdict"]
@@ -58,7 +58,9 @@ def read_label(label: str, models: Mapping[str, Sequence[Run]], table: pd.DataFr
     of_label = table[table["label"] == label].set_index("run")
     repeats = {
         name: of_label.loc[[run.key for run in runs]].assign(
-            lesion_f1=[_strata(evaluation, label)[0]["estimates"]["lesion_f1"]["value"] for evaluation in found],
+            lesion_f1=[
+                _tables(evaluation, label).lesion_stratum().estimates["lesion_f1"].value for evaluation in found
+            ],
             **{
                 metric: [_of(evaluation.cases, label)[metric].mean() for evaluation in found]
                 for metric in THESIS_METRICS
@@ -86,8 +88,8 @@ def _of(table: pd.DataFrame, label: str) -> pd.DataFrame:
     return table[table["label"] == label].sort_values("case", ignore_index=True)
 
 
-def _strata(evaluation: Evaluation, label: str) -> list:
-    return evaluation.summary["labels"][label]["tables"]["lesion_strata"]
+def _tables(evaluation: Evaluation, label: str) -> Tables:
+    return evaluation.summary.labels[label].tables
 
 
 def _lesion_rows(evaluation: Evaluation, froc: Froc, label: str, rate: float) -> list[dict]:
@@ -96,13 +98,13 @@ def _lesion_rows(evaluation: Evaluation, froc: Froc, label: str, rate: float) ->
     matched = curves[np.isclose(curves["threshold"], threshold, rtol=1e-9, atol=0)].set_index("stratum")["sensitivity"]
     return [
         {
-            "stratum": stratum["name"],
-            "lesions": stratum["lesions"],
-            "detection_rate": stratum["estimates"]["detection_rate"]["value"],
-            "matched_detection_rate": matched.get(stratum["name"], np.nan),
+            "stratum": stratum.name,
+            "lesions": stratum.lesions,
+            "detection_rate": stratum.estimates["detection_rate"].value,
+            "matched_detection_rate": matched.get(stratum.name, np.nan),
         }
-        for stratum in _strata(evaluation, label)
-        if stratum["name"] in (ALL, *summary_bins(evaluation.summary).names)
+        for stratum in _tables(evaluation, label).lesion_strata
+        if stratum.name in (ALL, *evaluation.summary.bins.names)
     ]
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from scores import LabelScores
 
 from nnunetv2_sizepenalty.comparison.scores import THESIS_METRICS
-from nnunetv2_sizepenalty.evaluation.records import METRICS
+from nnunetv2_sizepenalty.evaluation.metrics import METRICS
 from nnunetv2_sizepenalty.pages.numbers import DASH, interval, number, size_name
 
 # column of runs.csv -> heading

@@ -58,9 +58,9 @@ def _scores(run: Run) -> list[dict[str, Any]]:
         for prefix, cases in (("", tuned), ("at_half_", half)):
             means = cases.loc[cases["label"] == label].mean(numeric_only=True)
             row |= {prefix + metric: means.get(metric) for metric in METRICS}
-        summary = froc.summary["labels"][label]
-        row["average_precision"] = summary["voxel_average_precision"]["mean"]
-        row["lesion_average_precision"] = summary["lesion_average_precision"]
+        summary = froc.summary.labels[label]
+        row["average_precision"] = summary.voxel_average_precision.mean
+        row["lesion_average_precision"] = summary.lesion_average_precision
         rows.append(row)
     return rows
 

@@ -14,7 +14,7 @@ from nnunetv2_sizepenalty.audit.findings import Finding
 from nnunetv2_sizepenalty.audit.tables import size_table
 from nnunetv2_sizepenalty.audit.words import about, folds, headline
 from nnunetv2_sizepenalty.losses.size_term import TAU
-from nnunetv2_sizepenalty.pages import numbers, theme
+from nnunetv2_sizepenalty.pages import theme
 from nnunetv2_sizepenalty.pages.offline import render
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -46,7 +46,6 @@ def write_page(path: str | Path, audit: AuditedDataset, findings: Sequence[Findi
             "labels": [{key: label[key] for key in ("name", "charts", "datasets")} for label in labels],
             "chart_config": theme.chart_config(),
         },
-        filters={"plural": numbers.plural},
     )
     with atomic_file(path) as temporary:
         temporary.write_text(html, encoding="utf-8")

@@ -10,7 +10,7 @@ import numpy as np
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.comparison.models import Model
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.records import unit_of
+from nnunetv2_sizepenalty.evaluation.metrics import unit_of
 from nnunetv2_sizepenalty.pages.theme import MASK_COLOURS
 from nnunetv2_sizepenalty.report.scans import BOTH, REFERENCE_ALONE, Scan, make_scan
 from nnunetv2_sizepenalty.report.slices import on_screen
@@ -74,7 +74,7 @@ def read_side_by_side(
     for model in models:
         run = next(run for run in model.runs if case in set(run.cases["case"]))
         summary = run.summary
-        sources = Sources(summary, Path(summary["reference_folder"]), Path(summary["prediction_folder"]), images_folder)
+        sources = Sources(summary, Path(summary.reference_folder), Path(summary.prediction_folder), images_folder)
         truth, predicted, grid = sources.masks(case)
         reference = truth[label] if reference is None else reference
         predictions[model.name] = predicted[label]

@@ -6,8 +6,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from nnunetv2_sizepenalty.evaluation import formulas
+from nnunetv2_sizepenalty.evaluation.metrics import METRICS
 from nnunetv2_sizepenalty.evaluation.paired import CANNOT_TELL
-from nnunetv2_sizepenalty.evaluation.records import METRICS
 from nnunetv2_sizepenalty.pages.axes import PLAIN
 from nnunetv2_sizepenalty.pages.theme import SERIES, colour
 from nnunetv2_sizepenalty.report.charts.froc import TICKS, useful
@@ -112,7 +113,8 @@ def model_froc_chart(points: Mapping[str, pd.DataFrame], false_positives_per_cas
             missed=("missed", "sum"),
             lesions=("n_reference", "sum"),
         )
-        frames.append(useful(sums.assign(model=name, stratum="all", found=1 - sums["missed"] / sums["lesions"])))
+        found = formulas.sensitivity(sums["lesions"] - sums["missed"], sums["lesions"]).value
+        frames.append(useful(sums.assign(model=name, stratum="all", found=found)))
     curves = pd.concat(frames)
     positive = curves.loc[curves["false_positives_per_case"] > 0, "false_positives_per_case"]
     rate = [false_positives_per_case] if false_positives_per_case > 0 else []

@@ -13,7 +13,6 @@ from nnunetv2_sizepenalty.comparison.matched import MATCHED_METRICS, Matched, ma
 from nnunetv2_sizepenalty.comparison.models import Model
 from nnunetv2_sizepenalty.comparison.training import Training
 from nnunetv2_sizepenalty.evaluation.froc import Froc
-from nnunetv2_sizepenalty.evaluation.records import summary_bins
 from nnunetv2_sizepenalty.evaluation.strata import ALL, stratum_names
 from nnunetv2_sizepenalty.lesions import SizeBins
 from nnunetv2_sizepenalty.pages.export import spec
@@ -44,7 +43,7 @@ class LabelComparison:
 
 def compare_label(models: Sequence[Model], label: str, options: Options) -> LabelComparison:
     """Computes and words the comparison of one label."""
-    bins = summary_bins(models[0].runs[0].summary)
+    bins = models[0].runs[0].summary.bins
     smallest = bins.names[0]
     means = scores.means(models, label, bins)
     overall = scores.differences(models, label, bins, [ALL])

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.comparison.models import Model
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.froc import Froc, at_matched_false_positives, read_froc
+from nnunetv2_sizepenalty.evaluation.froc import Froc, cases_at, lowest_threshold, read_froc
 from nnunetv2_sizepenalty.evaluation.runs import mean_over_repeats, repeats_of
 
 # The columns of `Froc.points` that the comparison shows: those that need no surface.
@@ -45,9 +46,9 @@ def read_frocs(models: Sequence[Model], folders: Mapping[str, Sequence[Path]]) -
     for name, paths in folders.items():
         frocs[name] = [read_froc(path) for path in paths]
         for froc, path in zip(frocs[name], paths, strict=True):
-            description = names[name].runs[0].summary["description"]
-            if froc.summary["description"] != description:
-                raise UserError(f"{path}: other rules ({froc.summary['description']}) than `evaluate` ({description})")
+            description = names[name].runs[0].summary.description
+            if froc.summary.description != description:
+                raise UserError(f"{path}: other rules ({froc.summary.description}) than `evaluate` ({description})")
         cases = {case for froc in frocs[name] for case in froc.points["case"]}
         if cases != set(names[name].cases["case"]):
             evaluated = names[name].cases["case"].nunique()
@@ -67,20 +68,18 @@ def match_false_positives(models: Sequence[Model], frocs: Mapping[str, Sequence[
         if model.name not in frocs:
             continue
         repeats = repeats_of([froc.points[froc.points["label"] == label] for froc in frocs[model.name]])
-        cut = at_matched_false_positives(
-            {str(i): _as_froc(points, label) for i, points in enumerate(repeats)}, label, rate
-        )
-        thresholds[model.name] = tuple(threshold for threshold, _ in cut.values())
-        if any(cases.empty for _, cases in cut.values()):
+        cuts = [lowest_threshold(_false_positives_per_case(points), rate) for points in repeats]
+        thresholds[model.name] = tuple(cuts)
+        if np.isnan(cuts).any():
             out_of_reach.append(model.name)
             continue
-        tables = tuple(cases.sort_values("case", ignore_index=True) for _, cases in cut.values())
+        cases = (cases_at(points, label, cut) for points, cut in zip(repeats, cuts, strict=True))
+        tables = tuple(table.sort_values("case", ignore_index=True) for table in cases)
         matched.append(Model(model.name, model.runs, tables, mean_over_repeats(tables)))
     return Matched(rate, thresholds, matched, tuple(out_of_reach))
 
 
-def _as_froc(points: pd.DataFrame, label: str) -> Froc:
-    """The folds of one repeat as one set of probabilities."""
+def _false_positives_per_case(points: pd.DataFrame) -> pd.DataFrame:
+    """The mean over the cases of all folds of one repeat at each threshold."""
     rates = points.groupby("threshold", as_index=False)["false_positives"].mean()
-    curves = rates.rename(columns={"false_positives": "false_positives_per_case"}).assign(label=label, stratum="all")
-    return Froc(curves, points, pd.DataFrame(), {})
+    return rates.rename(columns={"false_positives": "false_positives_per_case"})

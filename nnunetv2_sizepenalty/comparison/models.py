@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.records import Evaluation, read_evaluation, summary_bins, to_json
+from nnunetv2_sizepenalty.evaluation.nan_json import to_json
+from nnunetv2_sizepenalty.evaluation.records import Evaluation, read_evaluation
 from nnunetv2_sizepenalty.evaluation.runs import mean_over_repeats, repeats_of
 
 
@@ -58,12 +59,12 @@ def _check(baseline: Model, model: Model, folders: Mapping[str, Sequence[Path]])
     first, first_path = baseline.runs[0], folders[baseline.name][0]
     for run, path in zip(model.runs, folders[model.name], strict=True):
         for what, ours, theirs in (
-            ("rules", to_json(first.summary["settings"]), to_json(run.summary["settings"])),
-            ("size bins", summary_bins(first.summary), summary_bins(run.summary)),
+            ("rules", to_json(first.summary.settings), to_json(run.summary.settings)),
+            ("size bins", first.summary.bins, run.summary.bins),
             (
                 "labels",
-                {name: entry["values"] for name, entry in first.summary["labels"].items()},
-                {name: entry["values"] for name, entry in run.summary["labels"].items()},
+                {name: entry.values for name, entry in first.summary.labels.items()},
+                {name: entry.values for name, entry in run.summary.labels.items()},
             ),
         ):
             if ours != theirs:
@@ -75,7 +76,7 @@ def _check(baseline: Model, model: Model, folders: Mapping[str, Sequence[Path]])
             f"{baseline.name}, {len(theirs - ours)} only in {model.name}, such as {min(ours ^ theirs)}); "
             "evaluate both on the same"
         )
-    columns = ["n_reference", summary_bins(first.summary).unit.column("reference")]
+    columns = ["n_reference", first.summary.unit.column("reference")]
     for repeat in model.repeats:
         differs = ~np.isclose(repeat[columns], baseline.cases[columns], rtol=1e-4).all(axis=1)
         if differs.any():

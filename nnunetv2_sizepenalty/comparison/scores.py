@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.comparison.models import Model
+from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.kinds import REFERENCE
+from nnunetv2_sizepenalty.evaluation.metrics import METRICS
 from nnunetv2_sizepenalty.evaluation.paired import compare_paired, holm, noise_floor, verdict
-from nnunetv2_sizepenalty.evaluation.records import METRICS
 from nnunetv2_sizepenalty.evaluation.runs import mean_of_fold_means
 from nnunetv2_sizepenalty.evaluation.statistics import mean_estimate
 from nnunetv2_sizepenalty.evaluation.strata import in_stratum, stratum_names
@@ -41,8 +42,10 @@ def means(models: Sequence[Model], label: str, bins: SizeBins, metrics: Sequence
                         "cases": len(cases),
                         "metric": metric,
                         "n": int(cases[metric].notna().sum()),
-                        "mean": estimate["value"],
-                        **{key: estimate[key] for key in ("low", "high", "interval")},
+                        "mean": estimate.value,
+                        "low": estimate.low,
+                        "high": estimate.high,
+                        "interval": estimate.interval,
                         "mean_of_fold_means": mean_of_fold_means([run.cases for run in model.runs], metric, label)
                         if model.folds > 1 and stratum == "all"
                         else np.nan,
@@ -115,7 +118,7 @@ def lesion_sizes(models: Sequence[Model], label: str, bins: SizeBins) -> pd.Data
             "baseline": models[0].name,
             "lesions": lesions,
             "missed": missed,
-            "detection_rate": (lesions - missed) / lesions if lesions else np.nan,
+            "detection_rate": formulas.sensitivity(lesions - missed, lesions).value,
             **dataclasses.asdict(paired),
             "p_holm": p,
             "verdict": "" if model is models[0] else verdict(paired, p, -1),

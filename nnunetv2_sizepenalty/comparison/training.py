@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
 from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
 from nnunetv2_sizepenalty.nnunet_io.fold_folder import existing_checkpoint, fold_name, folds_in
 
@@ -44,6 +43,8 @@ def read_trainings(folders: Sequence[Path]) -> list[Training]:
 
 
 def _read(folder: Path) -> Training:
+    from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint  # loads torch
+
     path = existing_checkpoint(folder)
     logged = load_checkpoint(path, mmap=True).get("logging")
     if not isinstance(logged, dict) or not all(logged.get(key) for key in (*COLUMNS, "ema_fg_dice")):

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from nnunetv2_sizepenalty.evaluation.metrics import METRICS
 from nnunetv2_sizepenalty.evaluation.paired import CANNOT_TELL
-from nnunetv2_sizepenalty.evaluation.records import METRICS
 
 
 def _listed(titles: list[str]) -> str:

@@ -16,8 +16,10 @@ from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.pages import theme
 from nnunetv2_sizepenalty.pages.export import spec, write_figure
 from nnunetv2_sizepenalty.pages.numbers import plural
-from nnunetv2_sizepenalty.report.page import render_page
+from nnunetv2_sizepenalty.pages.offline import render
 from nnunetv2_sizepenalty.report.tables import caption_end
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_comparison(
@@ -56,7 +58,7 @@ def write_comparison(
         case=case,
         images_folder=None if images_folder is None else Path(images_folder),
     )
-    labels = [compare_label(models, label, options) for label in models[0].runs[0].summary["labels"]]
+    labels = [compare_label(models, label, options) for label in models[0].runs[0].summary.labels]
     training = _training_charts(trainings) if trainings else {}
     return _write(Path(out), models, labels, training)
 
@@ -69,8 +71,9 @@ def _training_charts(trainings) -> dict[str, dict]:
 
 def _write(out: Path, models: Sequence[Model], labels: Sequence[LabelComparison], training: dict[str, dict]) -> Path:
     summary = models[0].runs[0].summary
-    page = render_page(
+    page = render(
         "compare.html.j2",
+        TEMPLATES,
         title=" / ".join(model.name for model in models),
         about=_about(models),
         labels=[label.view | {"charts": label.charts} for label in labels],

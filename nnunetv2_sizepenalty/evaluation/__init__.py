@@ -1,4 +1,4 @@
-"""Scores of predicted masks against references: per case, per lesion, by size, with what is undefined said."""
+"""Scores predicted masks and probabilities against references: per case, per lesion, by size, and over cases."""
 
 import importlib
 

@@ -7,7 +7,11 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from sklearn.metrics import average_precision_score
 
+from nnunetv2_sizepenalty.evaluation.formulas import Ratio
+from nnunetv2_sizepenalty.evaluation.nan_json import Number
+from nnunetv2_sizepenalty.evaluation.sized import SizedRecord, size_field
 from nnunetv2_sizepenalty.lesions import ML, PX, SizeBins, SizeUnit, size_unit, voxels_to_ml
+from nnunetv2_sizepenalty.lesions.boxes import bounding_box, grow_box
 from nnunetv2_sizepenalty.lesions.sizes import MM3_PER_ML
 
 NEIGHBOURHOOD_MM = 10.0
@@ -43,27 +47,80 @@ class CalibrationCounts:
     unit: str = ML.key  # absent in counts that 0.1.0 stored
 
     def as_arrays(self) -> dict[str, np.ndarray]:
-        """The fields as arrays, to be stored; `CalibrationCounts(**arrays)` takes them back."""
+        """Returns the fields as arrays, to be stored; `CalibrationCounts(**arrays)` takes them back."""
         return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
 
     def voxel_size(self, unit: SizeUnit) -> float:
-        """What a voxel measures in `unit`."""
+        """Returns what a voxel measures in `unit`."""
         return self.voxel_ml * MM3_PER_ML if unit == PX else self.voxel_ml
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Per bin of the probability that holds voxels: mean probability, share of lesion voxels, number of voxels."""
+
+    probability: tuple[float, ...]
+    observed: tuple[float, ...]
+    voxels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class VolumeRatio(SizedRecord):
+    """The cases of one size together: sum of the probabilities (soft), volume above 0.5 (hard) and reference."""
+
+    size: str
+    cases: int
+    soft: float = size_field("soft")
+    hard: float = size_field("hard")
+    reference: float = size_field("reference")
+    soft_to_hard: Number
+    soft_to_reference: Number
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How well one class's probabilities say what they mean, over cases; no threshold touches it.
+
+    Attributes:
+        neighbourhood_mm: distance from the lesions within which `reliability` and the error were counted.
+        average_precision: of the voxels, mean over those `n_average_precision` cases that hold a lesion.
+        pooled_average_precision: of all cases' voxels in one.
+    """
+
+    neighbourhood_mm: float
+    expected_calibration_error: Number
+    reliability: Reliability
+    volume_ratios: tuple[VolumeRatio, ...]
+    average_precision: Number
+    n_average_precision: int
+    pooled_average_precision: Number
+
+
+def summarise_calibration(cases: Sequence[CalibrationCounts], bins: SizeBins | None = None) -> Calibration:
+    """Brings the counts of cases together; `bins` are those of `volume_ratios`."""
+    reliability = reliability_curve(cases)
+    average_precision, n = mean_average_precision(cases)
+    return Calibration(
+        neighbourhood_mm=NEIGHBOURHOOD_MM,
+        expected_calibration_error=expected_calibration_error(reliability),
+        reliability=reliability,
+        volume_ratios=volume_ratios(cases, bins),
+        average_precision=average_precision,
+        n_average_precision=n,
+        pooled_average_precision=pooled_average_precision(cases),
+    )
 
 
 def lesion_neighbourhood(
     reference: np.ndarray, spacing_mm: Sequence[float], distance_mm: float = NEIGHBOURHOOD_MM
 ) -> np.ndarray:
-    """Where the nearest voxel of the reference is at most `distance_mm` away, the reference included."""
+    """Finds where the nearest voxel of the reference is at most `distance_mm` away, the reference included."""
     near = np.zeros(reference.shape, dtype=bool)
     if not reference.any():
         return near
-    box = []
-    for axis, step in enumerate(spacing_mm):
-        inside = np.flatnonzero(reference.any(axis=tuple(i for i in range(reference.ndim) if i != axis)))
-        margin = int(distance_mm / step)
-        box.append(slice(max(0, inside[0] - margin), inside[-1] + margin + 1))
-    near[tuple(box)] = distance_transform_edt(~reference[tuple(box)], sampling=spacing_mm) <= distance_mm
+    margin = [int(distance_mm / step) for step in spacing_mm]
+    box = grow_box(bounding_box(reference), margin, reference.shape)
+    near[box] = distance_transform_edt(~reference[box], sampling=spacing_mm) <= distance_mm
     return near
 
 
@@ -104,31 +161,32 @@ def count_calibration(
     )
 
 
-def reliability_curve(cases: Sequence[CalibrationCounts]) -> dict[str, np.ndarray]:
-    """Per bin with voxels, of all cases together: mean probability, share of lesion voxels, number of voxels."""
+def reliability_curve(cases: Sequence[CalibrationCounts]) -> Reliability:
+    """Computes the reliability of all cases together."""
     voxels = sum(case.near_voxels for case in cases)
     used = voxels > 0
     probability = sum(case.near_probability for case in cases)[used] / voxels[used]
     observed = sum(case.near_positives for case in cases)[used] / voxels[used]
-    return {"probability": probability, "observed": observed, "voxels": voxels[used]}
+    return Reliability(*(tuple(column.tolist()) for column in (probability, observed, voxels[used])))
 
 
-def expected_calibration_error(curve: dict[str, np.ndarray]) -> float:
-    """Mean over voxels of abs(probability - observed) per bin (Guo et al. 2017); NaN without voxels."""
-    if not curve["voxels"].sum():
+def expected_calibration_error(reliability: Reliability) -> float:
+    """Computes the mean over voxels of abs(probability - observed) per bin (Guo et al. 2017); NaN without voxels."""
+    if not sum(reliability.voxels):
         return float("nan")
-    return float(np.average(np.abs(curve["probability"] - curve["observed"]), weights=curve["voxels"]))
+    gap = np.abs(np.subtract(reliability.probability, reliability.observed))
+    return float(np.average(gap, weights=reliability.voxels))
 
 
 def mean_average_precision(cases: Sequence[CalibrationCounts]) -> tuple[float, int]:
-    """Mean of the cases' voxel-wise average precision, and over how many: those with a lesion."""
+    """Computes the mean of the cases' voxel-wise average precision, and over how many: those with a lesion."""
     values = np.array([case.average_precision for case in cases], dtype=float)
     defined = values[np.isfinite(values)]
     return (float(defined.mean()) if len(defined) else float("nan")), len(defined)
 
 
 def pooled_average_precision(cases: Sequence[CalibrationCounts]) -> float:
-    """Average precision of all cases' voxels in one, on 2,040 steps of the logit; NaN without a lesion."""
+    """Computes the average precision of all cases' voxels in one, on 2,040 steps of the logit; NaN without a lesion."""
     positives, negatives = (sum(getattr(c, name) for c in cases)[::-1] for name in ("positives", "negatives"))
     if not positives.sum():
         return float("nan")
@@ -137,8 +195,8 @@ def pooled_average_precision(cases: Sequence[CalibrationCounts]) -> float:
     return float(np.sum(positives * precision) / positives.sum())
 
 
-def volume_ratios(cases: Sequence[CalibrationCounts], bins: SizeBins | None = None) -> list[dict[str, float | str]]:
-    """Soft volume over hard volume and over the reference's, summed over the cases of each size; NaN for 0 / 0.
+def volume_ratios(cases: Sequence[CalibrationCounts], bins: SizeBins | None = None) -> tuple[VolumeRatio, ...]:
+    """Computes soft volume over hard and over reference volume, summed over the cases of each size; NaN for 0 / 0.
 
     The size is the case's reference volume; lesion-free cases ("none") have a row of their own.
     """
@@ -153,14 +211,15 @@ def volume_ratios(cases: Sequence[CalibrationCounts], bins: SizeBins | None = No
             sum(getattr(c, k) * c.voxel_size(unit) for c in chosen) for k in ("soft", "hard", "reference")
         )
         rows.append(
-            {
-                "size": name,
-                "cases": len(chosen),
-                unit.column("soft"): soft,
-                unit.column("hard"): hard,
-                unit.column("reference"): reference,
-                "soft_to_hard": soft / hard if hard else float("nan"),
-                "soft_to_reference": soft / reference if reference else float("nan"),
-            }
+            VolumeRatio(
+                size=name,
+                cases=len(chosen),
+                soft=soft,
+                hard=hard,
+                reference=reference,
+                soft_to_hard=Ratio(soft, hard).value,
+                soft_to_reference=Ratio(soft, reference).value,
+                unit=unit,
+            )
         )
-    return rows
+    return tuple(rows)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnunetv2_sizepenalty.evaluation import surfaces
+from nnunetv2_sizepenalty.evaluation import formulas, surfaces
 from nnunetv2_sizepenalty.evaluation.instances import find_instances
 from nnunetv2_sizepenalty.evaluation.lesion_rows import lesion_rows
 from nnunetv2_sizepenalty.evaluation.matching import Pairing, pair_lesions
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.lesions import size_of, size_unit
+from nnunetv2_sizepenalty.lesions.boxes import bounding_box
 
 
 @dataclass(frozen=True)
@@ -22,21 +23,6 @@ class CaseScores:
     metrics: dict[str, float]
     lesions: dict[str, np.ndarray]
     centroid: np.ndarray
-
-
-def bounding_box(*arrays: np.ndarray) -> tuple[slice, ...]:
-    """The smallest box that holds every voxel that is not 0 in any of the arrays; an empty box where there is none."""
-    used = arrays[0] != 0
-    for array in arrays[1:]:
-        used |= array != 0
-    box = []
-    while used.ndim:
-        along = np.flatnonzero(used.any(axis=tuple(range(1, used.ndim))))
-        if not len(along):
-            return (slice(0, 0),) * arrays[0].ndim
-        box.append(slice(int(along[0]), int(along[-1]) + 1))
-        used = used[box[-1]].any(axis=0)
-    return tuple(box)
 
 
 def score_case(
@@ -81,15 +67,14 @@ def _volumes(pairing: Pairing, spacing_mm: Sequence[float], both_empty: float) -
     v_g, v_p, tp = (int(voxels.sum()) for voxels in (ref.voxels, pred.voxels, pairing.overlaps.voxels))
     reference, prediction = size_of(v_g, spacing_mm), size_of(v_p, spacing_mm)
     sized = size_unit(spacing_mm).column
-    empty = v_g + v_p == 0
     return {
         "n_reference": len(ref),
         "n_prediction": len(pred),
         sized("reference"): reference,
         sized("prediction"): prediction,
-        "dice": both_empty if empty else 2 * tp / (v_p + v_g),
-        "iou": math.nan if empty else tp / (v_p + v_g - tp),
-        "rve": abs(v_p - v_g) / v_g if v_g else math.nan,
+        "dice": formulas.dice(tp, v_p, v_g).value if v_g + v_p else both_empty,
+        "iou": formulas.iou(tp, v_p, v_g).value,
+        "rve": formulas.relative_volume_error(v_p, v_g).value,
         sized("volume_error"): prediction - reference,
         sized("absolute_volume_error"): abs(prediction - reference),
         "lesion_count_error": abs(len(pred) - len(ref)),
@@ -101,12 +86,11 @@ def _recognition(pairing: Pairing, spacing_mm: Sequence[float], both_empty: floa
     n_reference, n_prediction = len(detection.detected), len(detection.false_positive)
     found = int(detection.detected.sum())
     missed, false_positives = n_reference - found, int(detection.false_positive.sum())
-    empty = n_reference + n_prediction == 0
     tp = len(iou)
     fp, fn = n_prediction - tp, n_reference - tp
-    # panoptica's convention: 0 where lesions exist and none is matched, NaN only where none exists.
-    rq = tp / (tp + 0.5 * fp + 0.5 * fn) if tp else (math.nan if empty else 0.0)
-    sq_matched = float(np.average(iou)) if tp else math.nan
+    rq = formulas.recognition_quality(tp, fp, fn).value
+    sq_matched = formulas.segmentation_quality(iou.sum(), tp).value
+    # panoptica's convention: 0 where lesions exist and none is matched
     sq = sq_matched if tp else rq
     return {
         "missed": missed,
@@ -114,8 +98,11 @@ def _recognition(pairing: Pairing, spacing_mm: Sequence[float], both_empty: floa
         size_unit(spacing_mm).column("false_positive"): size_of(
             int(pairing.prediction.voxels[detection.false_positive].sum()), spacing_mm
         ),
-        "detection_rate": found / n_reference if n_reference else math.nan,
-        "lesion_f1": both_empty if empty else 2 * found / (2 * found + missed + false_positives),
+        "detection_rate": formulas.sensitivity(found, n_reference).value,
+        "lesion_f1": formulas.lesion_f1(found, missed, false_positives).value
+        if n_reference + n_prediction
+        else both_empty,
+        # the product, since `panoptic_quality` differs from it by rounding
         "pq": sq * rq,
         "sq": sq,
         "rq": rq,

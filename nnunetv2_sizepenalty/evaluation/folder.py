@@ -12,17 +12,12 @@ from nnunetv2_sizepenalty import __version__
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.case import CaseScores
 from nnunetv2_sizepenalty.evaluation.masks import Grid, mask_reader
+from nnunetv2_sizepenalty.evaluation.metrics import case_columns, lesion_columns, unit_of
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol
-from nnunetv2_sizepenalty.evaluation.records import (
-    Evaluation,
-    LabelSummary,
-    Summary,
-    case_columns,
-    lesion_columns,
-    unit_of,
-)
-from nnunetv2_sizepenalty.evaluation.score_files import Job, Pair, score_pair
-from nnunetv2_sizepenalty.evaluation.strata import group_tables, tables
+from nnunetv2_sizepenalty.evaluation.records import Evaluation
+from nnunetv2_sizepenalty.evaluation.score_files import Pair, ScoringSetup, score_pair
+from nnunetv2_sizepenalty.evaluation.summary import LabelSummary, Summary
+from nnunetv2_sizepenalty.evaluation.tables import group_tables, tables
 from nnunetv2_sizepenalty.lesions import ML, PX, SizeBins, SizeUnit
 from nnunetv2_sizepenalty.nnunet_io.classes import Labels, read_labels
 from nnunetv2_sizepenalty.nnunet_io.dataset import read_dataset_json
@@ -67,9 +62,9 @@ def evaluate_folder(
     pairs = pair_cases(references, predictions, allow_missing=allow_missing, only_predicted=only_predicted)
     group_values = read_groups(groups, [pair.case for pair in pairs]) if groups is not None else {}
 
-    job = Job(reference_reader, prediction_reader, labels, protocol)
+    setup = ScoringSetup(reference_reader, prediction_reader, labels, protocol)
     scores, problems = [], []
-    outcomes = map_cases(partial(score_pair, job), pairs, processes=processes, description="evaluating")
+    outcomes = map_cases(partial(score_pair, setup), pairs, processes=processes, description="evaluating")
     for pair, outcome in zip(pairs, outcomes, strict=True):
         if isinstance(outcome, str):
             problems.append(outcome)
@@ -87,22 +82,23 @@ def evaluate_folder(
         protocol=protocol.name,
         description=protocol.description,
         settings=dataclasses.asdict(protocol),
-        **{bins.unit.column("bins"): list(bins.edges)},
+        edges=bins.edges,
         cases=len(pairs),
-        missing=[pair.case for pair in pairs if pair.prediction is None],
-        without_reference=sorted(set(predictions) - set(references)),
+        missing=tuple(pair.case for pair in pairs if pair.prediction is None),
+        without_reference=tuple(sorted(set(predictions) - set(references))),
         groups=group_values,
-        ignore=[] if labels.ignore is None else [labels.ignore],
+        ignore=() if labels.ignore is None else (labels.ignore,),
         labels={
             label.name: _summarise(cases, lesions, label.name, label.values, bins, group_values)
             for label in labels.foreground
         },
+        unit=bins.unit,
     )
     return Evaluation(cases, lesions, summary)
 
 
 def size_bins(unit: SizeUnit, edges_ml: Sequence[float], edges_px: Sequence[float]) -> SizeBins:
-    """The bins of those edges that are in `unit`; UserError where there can't be any."""
+    """Makes the bins of those edges that are in `unit`; UserError where there can't be any."""
     try:
         return SizeBins(tuple(float(edge) for edge in (edges_px if unit == PX else edges_ml)), unit)
     except ValueError as error:
@@ -185,7 +181,7 @@ def _summarise(
 ) -> LabelSummary:
     cases, lesions = cases[cases["label"] == label], lesions[lesions["label"] == label]
     return LabelSummary(
-        values=list(values),
+        values=tuple(values),
         tables=tables(cases, lesions, bins),
         groups={column: group_tables(cases, lesions, bins, group) for column, group in groups.items()},
     )

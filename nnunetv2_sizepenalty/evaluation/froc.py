@@ -1,22 +1,28 @@
 """What every threshold would have given: FROC by size, and several models at one rate of false positives."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.records import from_json, read_table, to_json
+from nnunetv2_sizepenalty.evaluation import formulas
+from nnunetv2_sizepenalty.evaluation.calibration import Calibration, Reliability, VolumeRatio
+from nnunetv2_sizepenalty.evaluation.nan_json import Number, read_record, to_json
+from nnunetv2_sizepenalty.evaluation.records import read_table
+from nnunetv2_sizepenalty.evaluation.sized import SizedRecord, size_field
+from nnunetv2_sizepenalty.evaluation.strata import ALL
+from nnunetv2_sizepenalty.lesions import SizeBins
 
 KEYS = ("case", "label", "threshold")
 CURVE_COLUMNS = (
     "label",
-    "stratum",  # lesions of this size; "all", "< 1 mL", ... as in records.LesionStratum
+    "stratum",  # lesions of this size; "all", "< 1 mL", ... as in summary.LesionStratum
     "threshold",  # lesion where the probability is above it
     "lesions",
     "detected",
@@ -30,21 +36,82 @@ SUMMARY = "froc.json"
 
 
 @dataclass(frozen=True)
+class MeanOverCases:
+    """A mean over those cases where it is defined."""
+
+    mean: Number
+    cases: int
+
+
+@dataclass(frozen=True)
+class AveragePrecision(MeanOverCases):
+    """Voxel-wise average precision: of each case, and `pooled` of all cases' voxels in one."""
+
+    pooled: Number
+
+
+@dataclass(frozen=True)
+class LabelFroc:
+    """What no threshold enters, of one label; `evaluation.calibration` holds the definitions."""
+
+    lesion_average_precision: Number
+    voxel_average_precision: AveragePrecision
+    pr_auc: MeanOverCases
+    expected_calibration_error: Number
+    neighbourhood_mm: float
+    reliability: Reliability
+    volume_ratios: tuple[VolumeRatio, ...]
+
+    @classmethod
+    def of(cls, lesion_average_precision: float, pr_auc: MeanOverCases, calibration: Calibration) -> "LabelFroc":
+        """Puts the calibration of a label beside its other numbers."""
+        c = calibration
+        return cls(
+            lesion_average_precision=lesion_average_precision,
+            voxel_average_precision=AveragePrecision(
+                c.average_precision, c.n_average_precision, c.pooled_average_precision
+            ),
+            pr_auc=pr_auc,
+            expected_calibration_error=c.expected_calibration_error,
+            neighbourhood_mm=c.neighbourhood_mm,
+            reliability=c.reliability,
+            volume_ratios=c.volume_ratios,
+        )
+
+
+@dataclass(frozen=True)
+class FrocSummary(SizedRecord):
+    """The content of froc.json; the fields are those of `summary.Summary`."""
+
+    version: str
+    reference_folder: str
+    probabilities_folder: str
+    protocol: str
+    description: str
+    edges: tuple[float, ...] = size_field("bins")
+    cases: int
+    labels: dict[str, LabelFroc]
+
+    @property
+    def bins(self) -> SizeBins:
+        """The size bins of the strata."""
+        return SizeBins(self.edges, self.unit)
+
+
+@dataclass(frozen=True)
 class Froc:
     """One model's probabilities on a set of cases.
 
     curves: `CURVE_COLUMNS`, a row per label, stratum and threshold (increasing).
     points: `KEYS` and the columns of cases.csv that need no surface, a row per case, label and threshold.
-    voxels: case, label, average_precision, pr_auc, reference_ml, soft_ml, hard_ml, soft_to_hard.
-    summary: version, folders, description, bins_ml, cases, and per label lesion_average_precision,
-        voxel_average_precision (mean, cases, pooled), pr_auc (mean, cases), expected_calibration_error,
-        neighbourhood_mm, reliability (probability, observed, voxels) and volume_ratios (rows per size).
+    voxels: case, label, average_precision, pr_auc, reference_ml, soft_ml, hard_ml (_px), soft_to_hard.
+    summary: froc.json.
     """
 
     curves: pd.DataFrame
     points: pd.DataFrame
     voxels: pd.DataFrame
-    summary: dict[str, Any]
+    summary: FrocSummary
 
 
 def write_froc(froc: Froc, folder: str | Path) -> None:
@@ -62,7 +129,8 @@ def read_froc(folder: str | Path) -> Froc:
     folder = Path(folder)
     try:
         tables = {field: read_table(folder / name) for field, name in TABLES.items()}
-        return Froc(**tables, summary=from_json((folder / SUMMARY).read_text(encoding="utf-8")))
+        content = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        return Froc(**tables, summary=read_record(FrocSummary, content))
     except (OSError, ValueError) as error:
         raise UserError(
             f"{folder}: not an output of `nnUNetv2_sizepenalty froc` ({error}); name such a folder"
@@ -84,33 +152,26 @@ def lesion_average_precision(curve: pd.DataFrame) -> float:
     return float(np.sum(gained * curve["precision"].fillna(0.0).to_numpy()))
 
 
-def threshold_at(froc: Froc, label: str, false_positives_per_case: float) -> float:
-    """The lowest threshold from which on there are at most that many false positives per case; NaN where there is none.
+def threshold_at(froc: Froc, label: str, rate: float) -> float:
+    """Finds the lowest threshold from which on there are at most `rate` false positives per case; NaN without one.
 
     The number of false positives need not fall with the threshold (components split), hence "from which on".
     """
-    curve = froc.curves[(froc.curves["label"] == label) & (froc.curves["stratum"] == "all")].sort_values("threshold")
+    return lowest_threshold(froc.curves[(froc.curves["label"] == label) & (froc.curves["stratum"] == ALL)], rate)
+
+
+def lowest_threshold(curve: pd.DataFrame, false_positives_per_case: float) -> float:
+    """Finds the same on columns threshold and false_positives_per_case of one label and all sizes."""
+    curve = curve.sort_values("threshold")
     allowed = (curve["false_positives_per_case"] <= false_positives_per_case).to_numpy()
     lasting = np.logical_and.accumulate(allowed[::-1])[::-1]
     return float(curve["threshold"].to_numpy()[lasting].min()) if lasting.any() else math.nan
 
 
-def cases_at(froc: Froc, label: str, threshold: float) -> pd.DataFrame:
-    """The rows of `points` at one of its thresholds: a cases.csv without the surface metrics."""
-    points = froc.points
+def cases_at(points: pd.DataFrame, label: str, threshold: float) -> pd.DataFrame:
+    """Picks the rows of `Froc.points` at one of its thresholds: a cases.csv without the surface metrics."""
     chosen = (points["label"] == label) & np.isclose(points["threshold"], threshold, rtol=1e-9, atol=0)
     return points[chosen].drop(columns="threshold").reset_index(drop=True)
-
-
-def at_matched_false_positives(
-    frocs: dict[str, Froc], label: str, false_positives_per_case: float
-) -> dict[str, tuple[float, pd.DataFrame]]:
-    """For each model the threshold of `threshold_at` and the scores of its cases there.
-
-    A model that never gets that low has a NaN threshold and an empty table.
-    """
-    thresholds = {name: threshold_at(froc, label, false_positives_per_case) for name, froc in frocs.items()}
-    return {name: (thresholds[name], cases_at(froc, label, thresholds[name])) for name, froc in frocs.items()}
 
 
 def make_curves(
@@ -131,29 +192,27 @@ def make_curves(
         predicted: predicted lesions of all sizes, shape (thresholds,).
     """
     frames = []
-    everything = false_positives[:, list(strata).index("all")]
-    with np.errstate(invalid="ignore"):
-        precision = (predicted - everything) / predicted
-        for i, stratum in enumerate(strata):
-            frame = {
-                "label": label,
-                "stratum": stratum,
-                "threshold": thresholds,
-                "lesions": lesions[i],
-                "detected": detected[:, i],
-                "sensitivity": detected[:, i] / lesions[i],
-                "false_positives_per_case": everything / cases,
-                "false_positives_of_size_per_case": false_positives[:, i] / cases,
-                "precision": precision,
-            }
-            frames.append(pd.DataFrame(frame, columns=CURVE_COLUMNS))
+    everything = false_positives[:, list(strata).index(ALL)]
+    for i, stratum in enumerate(strata):
+        frame = {
+            "label": label,
+            "stratum": stratum,
+            "threshold": thresholds,
+            "lesions": lesions[i],
+            "detected": detected[:, i],
+            "sensitivity": formulas.sensitivity(detected[:, i], lesions[i]).value,
+            "false_positives_per_case": everything / cases,
+            "false_positives_of_size_per_case": false_positives[:, i] / cases,
+            "precision": formulas.precision(predicted, everything).value,
+        }
+        frames.append(pd.DataFrame(frame, columns=CURVE_COLUMNS))
     return pd.concat(frames, ignore_index=True)
 
 
 def headlines(froc: Froc) -> list[str]:
     """Returns a line on each label, for the terminal and for logs."""
     return [
-        f"{name}: lesion-wise average precision {label['lesion_average_precision']:.3f}, "
-        f"expected calibration error near lesions {label['expected_calibration_error']:.3f}"
-        for name, label in froc.summary["labels"].items()
+        f"{name}: lesion-wise average precision {label.lesion_average_precision:.3f}, "
+        f"expected calibration error near lesions {label.expected_calibration_error:.3f}"
+        for name, label in froc.summary.labels.items()
     ]

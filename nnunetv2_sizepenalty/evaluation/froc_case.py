@@ -8,12 +8,14 @@ import numpy as np
 from sklearn.metrics import auc, precision_recall_curve
 
 from nnunetv2_sizepenalty.evaluation.calibration import CalibrationCounts, count_calibration
-from nnunetv2_sizepenalty.evaluation.case import bounding_box, mask_metrics
+from nnunetv2_sizepenalty.evaluation.case import mask_metrics
 from nnunetv2_sizepenalty.evaluation.instances import find_instances
 from nnunetv2_sizepenalty.evaluation.matching import pair_lesions
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.evaluation.strata import in_stratum, stratum_names
+from nnunetv2_sizepenalty.evaluation.sweep import sweep
 from nnunetv2_sizepenalty.lesions import SizeBins, size_of
+from nnunetv2_sizepenalty.lesions.boxes import bounding_box
 from nnunetv2_sizepenalty.nnunet_io.thresholds import above, dense_thresholds
 
 
@@ -63,9 +65,10 @@ def score_curve(
     probability, reference = np.pad(probability[box], padding), np.pad(reference[box], padding)
     ref = find_instances(reference, spacing_mm, rules.protocol, is_reference=True)
     rows, detected, false_positives = [], [], []
-    for threshold in rules.thresholds:
-        mask = above(probability, threshold)
-        pred = find_instances(mask, spacing_mm, rules.protocol, is_reference=False)
+    for _, mask, inside in sweep(probability, rules.thresholds):
+        everywhere = np.zeros(probability.shape, dtype=bool)
+        everywhere[inside] = mask
+        pred = find_instances(everywhere, spacing_mm, rules.protocol, is_reference=False)
         pairing = pair_lesions(ref, pred, rules.protocol)
         rows.append(mask_metrics(pairing, spacing_mm, rules.protocol))
         detected.append(_by_size(ref.voxels[pairing.detection.detected], spacing_mm, strata, rules.bins))

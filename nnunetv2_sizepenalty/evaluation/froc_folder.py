@@ -11,21 +11,23 @@ import pandas as pd
 
 from nnunetv2_sizepenalty import __version__
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.calibration import (
-    NEIGHBOURHOOD_MM,
-    expected_calibration_error,
-    mean_average_precision,
-    pooled_average_precision,
-    reliability_curve,
-    volume_ratios,
-)
+from nnunetv2_sizepenalty.evaluation.calibration import summarise_calibration
 from nnunetv2_sizepenalty.evaluation.folder import listed, pair_cases, size_bins
-from nnunetv2_sizepenalty.evaluation.froc import KEYS, Froc, lesion_average_precision, make_curves
+from nnunetv2_sizepenalty.evaluation.formulas import Ratio
+from nnunetv2_sizepenalty.evaluation.froc import (
+    KEYS,
+    Froc,
+    FrocSummary,
+    LabelFroc,
+    MeanOverCases,
+    lesion_average_precision,
+    make_curves,
+)
 from nnunetv2_sizepenalty.evaluation.froc_case import CaseCurve, FrocRules, score_curve
 from nnunetv2_sizepenalty.evaluation.masks import MaskReader, mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Protocol
 from nnunetv2_sizepenalty.evaluation.score_files import Pair
-from nnunetv2_sizepenalty.evaluation.strata import stratum_names
+from nnunetv2_sizepenalty.evaluation.strata import ALL, stratum_names
 from nnunetv2_sizepenalty.lesions import ML, PX, SizeBins, SizeUnit
 from nnunetv2_sizepenalty.nnunet_io.classes import Label, Labels, read_labels
 from nnunetv2_sizepenalty.nnunet_io.dataset import read_dataset_json
@@ -35,8 +37,8 @@ from nnunetv2_sizepenalty.parallel import map_cases
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is the same for all cases."""
+class FrocSetup:
+    """How every case is read and scored."""
 
     reader: MaskReader
     labels: Labels
@@ -77,27 +79,28 @@ def evaluate_probabilities(
     bins = size_bins(reader.unit, bins_ml, bins_px)
     pairs = pair_cases(references, probabilities, allow_missing=False, only_predicted=only_predicted)
     labels = read_labels(content) if content is not None else _labels_without_names(pairs[0].prediction)
-    job = Job(reader, labels, FrocRules(protocol, bins))
-    outcomes = map_cases(partial(score_probabilities, job), pairs, processes=processes, description="scoring")
+    setup = FrocSetup(reader, labels, FrocRules(protocol, bins))
+    outcomes = map_cases(partial(score_probabilities, setup), pairs, processes=processes, description="scoring")
     if problems := [outcome for outcome in outcomes if isinstance(outcome, str)]:
         raise UserError(listed(f"{len(problems)} of {len(pairs)} cases can't be scored, nothing was written", problems))
     cases = [pair.case for pair in pairs]
     per_label = {label.name: [curves[i] for curves in outcomes] for i, label in enumerate(labels.foreground)}
-    curves = {name: _curves(name, of_label, job.rules) for name, of_label in per_label.items()}
+    curves = {name: _curves(name, of_label, setup.rules) for name, of_label in per_label.items()}
     return Froc(
         curves=pd.concat(curves.values(), ignore_index=True),
-        points=_points(cases, per_label, job.rules.thresholds),
+        points=_points(cases, per_label, setup.rules.thresholds),
         voxels=_voxels(cases, per_label, bins.unit),
-        summary={
-            "version": __version__,
-            "reference_folder": str(reference_folder),
-            "probabilities_folder": str(probabilities_folder),
-            "protocol": protocol.name,
-            "description": protocol.description,
-            bins.unit.column("bins"): list(bins.edges),
-            "cases": len(cases),
-            "labels": {name: _summary(per_label[name], curves[name], bins) for name in per_label},
-        },
+        summary=FrocSummary(
+            version=__version__,
+            reference_folder=str(reference_folder),
+            probabilities_folder=str(probabilities_folder),
+            protocol=protocol.name,
+            description=protocol.description,
+            edges=bins.edges,
+            unit=bins.unit,
+            cases=len(cases),
+            labels={name: _summarise(per_label[name], curves[name], bins) for name in per_label},
+        ),
     )
 
 
@@ -110,19 +113,19 @@ def _labels_without_names(example: Path) -> Labels:
     return Labels((Label("foreground", channel=channels - 1),), regions=channels == 1)
 
 
-def score_probabilities(job: Job, pair: Pair) -> list[CaseCurve] | str:
+def score_probabilities(setup: FrocSetup, pair: Pair) -> list[CaseCurve] | str:
     """Every label of one case; or a line that says why there is none."""
     try:
-        reference, grid = job.reader.read(pair.reference)
-        channels = job.labels.n_channels
+        reference, grid = setup.reader.read(pair.reference)
+        channels = setup.labels.n_channels
         shape = (channels, *(1,) * (3 - reference.ndim), *reference.shape)
         probabilities = read_probabilities(pair.prediction, shape).reshape(channels, *reference.shape)
     except UserError as error:
         return str(error)
-    valid = None if job.labels.ignore is None else reference != job.labels.ignore
+    valid = None if setup.labels.ignore is None else reference != setup.labels.ignore
     return [
-        score_curve(probabilities[label.channel], label.mask(reference), grid.spacing_mm, job.rules, valid)
-        for label in job.labels.foreground
+        score_curve(probabilities[label.channel], label.mask(reference), grid.spacing_mm, setup.rules, valid)
+        for label in setup.labels.foreground
     ]
 
 
@@ -164,23 +167,18 @@ def _voxels(cases: Sequence[str], per_label: dict[str, list[CaseCurve]], unit: S
                         unit.column(of): getattr(counts, of) * counts.voxel_size(unit)
                         for of in ("reference", "soft", "hard")
                     },
-                    "soft_to_hard": counts.soft / counts.hard if counts.hard else math.nan,
+                    "soft_to_hard": Ratio(counts.soft, counts.hard).value,
                 }
             )
     return pd.DataFrame(rows)
 
 
-def _summary(cases: Sequence[CaseCurve], curves: pd.DataFrame, bins: SizeBins) -> dict:
-    calibration = [case.calibration for case in cases]
-    mean, n = mean_average_precision(calibration)
-    areas = np.array([case.pr_auc for case in cases])
-    reliability = reliability_curve(calibration)
-    return {
-        "lesion_average_precision": lesion_average_precision(curves[curves["stratum"] == "all"]),
-        "voxel_average_precision": {"mean": mean, "cases": n, "pooled": pooled_average_precision(calibration)},
-        "pr_auc": {"mean": float(np.nanmean(areas)) if n else math.nan, "cases": n},
-        "expected_calibration_error": expected_calibration_error(reliability),
-        "neighbourhood_mm": NEIGHBOURHOOD_MM,
-        "reliability": {name: values.tolist() for name, values in reliability.items()},
-        "volume_ratios": volume_ratios(calibration, bins),
-    }
+def _summarise(cases: Sequence[CaseCurve], curves: pd.DataFrame, bins: SizeBins) -> LabelFroc:
+    calibration = summarise_calibration([case.calibration for case in cases], bins)
+    # defined where average precision is
+    n, areas = calibration.n_average_precision, np.array([case.pr_auc for case in cases])
+    return LabelFroc.of(
+        lesion_average_precision(curves[curves["stratum"] == ALL]),
+        MeanOverCases(float(np.nanmean(areas)) if n else math.nan, n),
+        calibration,
+    )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.kinds import FALSE_POSITIVE, REFERENCE, UNMATCHED
 from nnunetv2_sizepenalty.evaluation.matching import Overlaps, Pairing
 from nnunetv2_sizepenalty.lesions import size_of, size_unit
@@ -59,4 +60,4 @@ def dice_and_rve_per_lesion(overlaps: Overlaps, touching: Overlaps) -> tuple[np.
     sizes = touching.prediction_voxels[touching.prediction - 1]
     predicted = np.bincount(touching.reference - 1, weights=sizes, minlength=len(own))
     common = np.bincount(overlaps.reference - 1, weights=overlaps.voxels, minlength=len(own))
-    return 2 * common / (own + predicted), np.abs(predicted - own) / own
+    return formulas.dice(common, predicted, own).value, formulas.relative_volume_error(predicted, own).value

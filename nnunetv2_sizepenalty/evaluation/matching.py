@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.instances import Instances
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol, Rule
 
@@ -25,16 +26,17 @@ class Overlaps:
     @property
     def iou(self) -> np.ndarray:
         """Intersection over union of each pair, shape (pairs,)."""
-        return self.voxels / (self._sum_of_sizes - self.voxels)
+        return formulas.iou(self.voxels, *self._sizes).value
 
     @property
     def dice(self) -> np.ndarray:
         """Dice of each pair, shape (pairs,)."""
-        return 2 * self.voxels / self._sum_of_sizes
+        return formulas.dice(self.voxels, *self._sizes).value
 
     @property
-    def _sum_of_sizes(self) -> np.ndarray:
-        return self.reference_voxels[self.reference - 1] + self.prediction_voxels[self.prediction - 1]
+    def _sizes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Voxels of the predicted and of the reference lesion of each pair."""
+        return self.prediction_voxels[self.prediction - 1], self.reference_voxels[self.reference - 1]
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def compare_paired(baseline: Sequence[float], model: Sequence[float], better: in
 
     Args:
         baseline, model: the same cases in the same order; NaN where undefined.
-        better: +1 where higher is better, -1 where lower is, 0 where neither (`records.Metric.better`).
+        better: +1 where higher is better, -1 where lower is, 0 where neither (`metrics.Metric.better`).
     """
     baseline, model = np.asarray(baseline, dtype=float), np.asarray(model, dtype=float)
     if baseline.shape != model.shape:
@@ -60,10 +60,10 @@ def compare_paired(baseline: Sequence[float], model: Sequence[float], better: in
         undefined=int((~both).sum()),
         baseline_mean=float(baseline.mean()) if n else math.nan,
         model_mean=float(model.mean()) if n else math.nan,
-        difference=mean["value"],
-        low=mean["low"],
-        high=mean["high"],
-        interval=mean["interval"],
+        difference=mean.value,
+        low=mean.low,
+        high=mean.high,
+        interval=mean.interval,
         p=wilcoxon_p(difference),
         wins=int((gain > 0).sum()),
         ties=int((gain == 0).sum()),

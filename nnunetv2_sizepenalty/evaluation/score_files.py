@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.case import CaseScores, bounding_box, score_case
+from nnunetv2_sizepenalty.evaluation.case import CaseScores, score_case
 from nnunetv2_sizepenalty.evaluation.masks import Grid, MaskReader
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
+from nnunetv2_sizepenalty.lesions.boxes import bounding_box
 from nnunetv2_sizepenalty.nnunet_io.classes import Labels
 
 
@@ -23,8 +24,8 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is the same for all cases."""
+class ScoringSetup:
+    """How every case is read and scored."""
 
     reference_reader: MaskReader
     prediction_reader: MaskReader
@@ -32,31 +33,31 @@ class Job:
     protocol: Protocol
 
 
-def score_pair(job: Job, pair: Pair) -> tuple[list[CaseScores], Grid] | str:
+def score_pair(setup: ScoringSetup, pair: Pair) -> tuple[list[CaseScores], Grid] | str:
     """The scores of one case for every label, and its grid; or a line that says why there are none."""
     try:
-        reference, grid = job.reference_reader.read(pair.reference)
+        reference, grid = setup.reference_reader.read(pair.reference)
         if pair.prediction is None:
             prediction = np.zeros_like(reference)
         else:
-            prediction, other = job.prediction_reader.read(pair.prediction)
+            prediction, other = setup.prediction_reader.read(pair.prediction)
             if difference := other.difference(grid):
                 return f"{pair.prediction}: {difference}"
     except UserError as error:
         return str(error)
-    if reason := job.protocol.unsuitable(reference.ndim):
+    if reason := setup.protocol.unsuitable(reference.ndim):
         return f"{pair.reference}: {reason}"
     box = bounding_box(reference, prediction)
     reference, prediction = reference[box], prediction[box]
     for path, array in ((pair.reference, reference), (pair.prediction, prediction)):
-        if unknown := job.labels.unknown(array):
+        if unknown := setup.labels.unknown(array):
             return f"{path}: holds labels {unknown} that dataset.json does not name"
-    if job.labels.ignore is not None:
-        ignored = reference == job.labels.ignore
+    if setup.labels.ignore is not None:
+        ignored = reference == setup.labels.ignore
         reference, prediction = np.where(ignored, 0, reference), np.where(ignored, 0, prediction)
     offset = [axis.start for axis in box]
     scores = []
-    for label in job.labels.foreground:
-        score = score_case(label.mask(reference), label.mask(prediction), grid.spacing_mm, job.protocol)
+    for label in setup.labels.foreground:
+        score = score_case(label.mask(reference), label.mask(prediction), grid.spacing_mm, setup.protocol)
         scores.append(dataclasses.replace(score, centroid=score.centroid + offset))
     return scores, grid

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from nnunetv2_sizepenalty.evaluation.records import Aggregate, Estimate
+from nnunetv2_sizepenalty.evaluation.summary import Aggregate, Estimate
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -148,11 +148,11 @@ def aggregate(values: pd.DataFrame, reasons: Sequence[str]) -> dict[str, Aggrega
                 n=n,
                 undefined=int(pattern.sum()),
                 reasons=why,
-                mean=mean["value"],
+                mean=mean.value,
                 median=float(np.median(row)) if n else math.nan,
                 sd=float(row.std(ddof=1)) if n > 1 else math.nan,
-                low=mean["low"],
-                high=mean["high"],
-                interval=mean["interval"],
+                low=mean.low,
+                high=mean.high,
+                interval=mean.interval,
             )
     return {column: result[column] for column in values.columns}

@@ -26,6 +26,7 @@ class Term:
         takes: what the formula is a function of. "overlap": V_p, V_g and TP of each pair, whose values are averaged.
             "voxel": it is a `VoxelTerm`, averaged over the voxels. "cross-entropies": of all voxels, to one value.
             "volumes": a `SizeTerm`, V_p, V_g and the scale's voxel ratio, averaged over the pairs with a lesion.
+        colour: of its curves, matplotlib's name.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Term:
     weight: float
     formula: str
     takes: Literal["overlap", "voxel", "cross-entropies", "volumes"]
+    colour: str
 
     def resolve(self) -> "Callable | VoxelTerm":
         """Imports the formula."""
@@ -41,13 +43,14 @@ class Term:
 
 
 TERMS: dict[str, Term] = {
-    "D": Term("Dice", "soft overlap of prediction and reference", 1.0, "formulas:dice", "overlap"),
+    "D": Term("Dice", "soft overlap of prediction and reference", 1.0, "formulas:dice", "overlap", "tab:blue"),
     "T": Term(
         "Tversky",
         "overlap in which a false negative costs 0.7 and a false positive 0.3",
         1.0,
         "formulas:tversky",
         "overlap",
+        "tab:green",
     ),
     "F": Term(
         "focal",
@@ -55,14 +58,16 @@ TERMS: dict[str, Term] = {
         1.0,
         "formulas:FOCAL",
         "voxel",
+        "tab:purple",
     ),
-    "C": Term("cross-entropy", "nnU-Net's own, over all voxels", 1.0, "formulas:CROSS_ENTROPY", "voxel"),
+    "C": Term("cross-entropy", "nnU-Net's own, over all voxels", 1.0, "formulas:CROSS_ENTROPY", "voxel", "tab:cyan"),
     "K": Term(
         "top-10 % cross-entropy",
         "the mean of the tenth of the voxels with the highest cross-entropy",
         1.0,
         "formulas:top_share",
         "cross-entropies",
+        "tab:brown",
     ),
     "S": Term(
         "size penalty",
@@ -70,6 +75,7 @@ TERMS: dict[str, Term] = {
         WEIGHT,
         "size_penalty:size_penalty",
         "volumes",
+        "tab:red",
     ),
 }
 

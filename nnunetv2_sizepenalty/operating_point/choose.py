@@ -1,20 +1,15 @@
 """The choice of a cut, and what it is worth on cases that it has not seen."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated
 
 import numpy as np
-from pydantic import BeforeValidator
 
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.evaluation.nan_json import Number
 from nnunetv2_sizepenalty.operating_point.count_case import CaseCounts
 from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
 from nnunetv2_sizepenalty.operating_point.scores import Objective, Scores
-
-# JSON has no NaN; `null` stands for it in operating_point.json
-Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from nnunetv2_sizepenalty.evaluation.case import bounding_box
 from nnunetv2_sizepenalty.evaluation.matching import Overlaps, detect, find_overlaps, match_one_to_one
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
+from nnunetv2_sizepenalty.evaluation.sweep import sweep
 from nnunetv2_sizepenalty.lesions import component_voxels, label_components
-from nnunetv2_sizepenalty.nnunet_io.thresholds import above
 from nnunetv2_sizepenalty.operating_point.grid import Grid
 
 RULES = PROTOCOLS["default"]
@@ -71,21 +70,14 @@ def count_case(
         for field in fields(CaseCounts)[:-2]
     }
 
-    origin = np.zeros(probability.ndim, dtype=int)
-    for row, threshold in enumerate(thresholds):
-        mask = above(probability, threshold)
-        if not mask.any():
+    for row, (_, mask, box) in enumerate(sweep(probability, thresholds)):
+        if not mask.size:
             break
-        # Masks of higher thresholds lie inside those of lower ones, so that the box only shrinks.
-        box = bounding_box(mask)
-        probability, mask = probability[box], mask[box]
-        valid = None if valid is None else valid[box]
-        origin += [part.start for part in box]
         predicted, n = label_components(mask, grid.connectivity)
         voxels = component_voxels(predicted, n)
-        counted = voxels if valid is None else component_voxels(predicted[valid], n)
+        counted = voxels if valid is None else component_voxels(predicted[valid[box]], n)
 
-        at = where - origin
+        at = where - [part.start for part in box]
         inside = ((at >= 0) & (at < mask.shape)).all(axis=1)
         hit = predicted[tuple(at[inside].T)]
         overlaps = find_overlaps(lesions[inside], hit, reference_voxels, counted)

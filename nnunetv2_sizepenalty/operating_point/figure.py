@@ -7,9 +7,10 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from nnunetv2_sizepenalty.evaluation.calibration import Calibration
 from nnunetv2_sizepenalty.nnunet_io.thresholds import logit
 from nnunetv2_sizepenalty.operating_point.choose import Choice
-from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, Calibration, ClassPoint, OperatingPoint
+from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, ClassPoint, OperatingPoint
 from nnunetv2_sizepenalty.operating_point.scores import Objective
 
 _TICKS = (1e-5, 1e-3, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1 - 1e-3, 1 - 1e-5)
@@ -76,9 +77,9 @@ def _words(choice: Choice) -> str:
 def _reliability(axis: Any, calibration: Calibration) -> None:
     curve = calibration.reliability
     axis.plot([0, 1], [0, 1], color="0.8", lw=1)
-    share = np.asarray(curve["voxels"]) / max(1, np.sum(curve["voxels"]))
-    axis.plot(curve["probability"], curve["observed"], color="C0", lw=1)
-    axis.scatter(curve["probability"], curve["observed"], s=10 + 120 * np.sqrt(share), color="C0")
+    share = np.asarray(curve.voxels) / max(1, np.sum(curve.voxels))
+    axis.plot(curve.probability, curve.observed, color="C0", lw=1)
+    axis.scatter(curve.probability, curve.observed, s=10 + 120 * np.sqrt(share), color="C0")
     axis.set(
         xlabel="predicted probability",
         ylabel="share of lesion voxels",
@@ -90,15 +91,15 @@ def _reliability(axis: Any, calibration: Calibration) -> None:
 
 
 def _volumes(axis: Any, calibration: Calibration) -> None:
-    rows = [row for row in calibration.volume_ratios if row["cases"] and row["size"] != "none"]
+    rows = [row for row in calibration.volume_ratios if row.cases and row.size != "none"]
     at = np.arange(len(rows))
     for offset, key, label in (
         (-0.2, "soft_to_hard", "soft / above 0.5"),
         (0.2, "soft_to_reference", "soft / reference"),
     ):
-        axis.bar(at + offset, [row[key] for row in rows], width=0.38, label=label)
+        axis.bar(at + offset, [getattr(row, key) for row in rows], width=0.38, label=label)
     axis.axhline(1, color="0.6", lw=1)
-    axis.set_xticks(at, [f"{row['size']}\n({row['cases']} cases)" for row in rows])
+    axis.set_xticks(at, [f"{row.size}\n({row.cases} cases)" for row in rows])
     ap, pooled = calibration.average_precision, calibration.pooled_average_precision
     axis.set(ylabel="ratio of volumes", title=f"average precision {ap:.3f} (pooled {pooled:.3f})")
     axis.legend(fontsize=8)

@@ -1,19 +1,19 @@
 """An operating point: what operating_point.json holds, as it is written, read, printed, drawn and applied."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.records import to_json
+from nnunetv2_sizepenalty.evaluation.calibration import Calibration
+from nnunetv2_sizepenalty.evaluation.nan_json import Number, read_record, to_json
+from nnunetv2_sizepenalty.evaluation.sized import as_tree
 from nnunetv2_sizepenalty.nnunet_io.classes import Labels
 from nnunetv2_sizepenalty.nnunet_io.json_file import read_json
-from nnunetv2_sizepenalty.operating_point.choose import Choice, CrossFit, Number
+from nnunetv2_sizepenalty.operating_point.choose import Choice, CrossFit
 from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
 
 ENSEMBLE = "ensemble"
@@ -51,19 +51,6 @@ class Source:
     step_size: float
     references: str
     cases: dict[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Reliability near the lesions, soft against hard volume, and average precision, which no threshold touches."""
-
-    neighbourhood_mm: float
-    expected_calibration_error: Number
-    reliability: dict[str, list[int | Number]]
-    volume_ratios: list[dict[str, str | int | Number]]
-    average_precision: Number
-    n_average_precision: int
-    pooled_average_precision: Number
 
 
 @dataclass(frozen=True)
@@ -141,7 +128,7 @@ class OperatingPoint:
 
     def to_json(self) -> str:
         """Returns the text of operating_point.json."""
-        content = asdict(self)
+        content = as_tree(self)
         del content["path"]
         return to_json(content)
 
@@ -164,10 +151,6 @@ def read_operating_point(path: str | Path) -> OperatingPoint:
     if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
         raise UserError(f"{path} has format {content['format']}, this version reads {FORMAT}: choose it anew")
     try:
-        return replace(TypeAdapter(OperatingPoint).validate_python(content), path=path)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(
-            f"{path} was not written by `nnUNetv2_sizepenalty threshold` ({where}: {first['msg']})"
-        ) from error
+        return replace(read_record(OperatingPoint, content), path=path)
+    except ValueError as error:
+        raise UserError(f"{path} was not written by `nnUNetv2_sizepenalty threshold` ({error})") from error

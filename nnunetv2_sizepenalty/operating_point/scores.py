@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.nnunet_io.thresholds import logit
 from nnunetv2_sizepenalty.operating_point.count_case import CaseCounts
 from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
@@ -46,21 +47,17 @@ class Objective:
         return -1 if self.score == "rve" else 1
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """NaN where the denominator is 0."""
-    numerator, denominator = np.broadcast_arrays(np.asarray(numerator, float), np.asarray(denominator, float))
-    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator != 0)
-
-
 def case_scores(counts: CaseCounts) -> dict[str, np.ndarray]:
     """Returns the scores `PER_CASE` of one case, each (thresholds, sizes)."""
     missed = counts.n_reference - counts.detected
-    return {
-        "dice": _ratio(2 * counts.true_positive, counts.prediction + counts.reference),
-        "pq": _ratio(counts.matched_iou, (counts.n_prediction + counts.n_reference) / 2),
-        "lesion_f1": _ratio(2 * counts.detected, 2 * counts.detected + missed + counts.false_positives),
-        "rve": _ratio(np.abs(counts.prediction - counts.reference), counts.reference),
+    unmatched = counts.n_prediction - counts.matched, counts.n_reference - counts.matched
+    ratios = {
+        "dice": formulas.dice(counts.true_positive, counts.prediction, counts.reference),
+        "pq": formulas.panoptic_quality(counts.matched_iou, counts.matched, *unmatched),
+        "lesion_f1": formulas.lesion_f1(counts.detected, missed, counts.false_positives),
+        "rve": formulas.relative_volume_error(counts.prediction, counts.reference),
     }
+    return {name: ratio.value for name, ratio in ratios.items()}
 
 
 def mean_scores(cases: Sequence[CaseCounts]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -70,7 +67,7 @@ def mean_scores(cases: Sequence[CaseCounts]) -> tuple[dict[str, np.ndarray], dic
     for name in PER_CASE:
         stack = np.stack([scores[name] for scores in per_case])
         defined[name] = np.isfinite(stack).sum(axis=0)
-        means[name] = _ratio(np.nansum(stack, axis=0), defined[name])
+        means[name] = formulas.Ratio(np.nansum(stack, axis=0), defined[name]).value
     return means, defined
 
 
@@ -78,8 +75,8 @@ def pooled_scores(cases: Sequence[CaseCounts]) -> dict[str, np.ndarray]:
     """Returns the scores `POOLED`, of the sums of the cases' counts."""
     total = {name: sum(getattr(case, name) for case in cases) for name in CaseCounts.__dataclass_fields__}
     return {
-        "pooled_dice": _ratio(2 * total["true_positive"], total["prediction"] + total["reference"]),
-        "sensitivity": _ratio(total["detected"], total["n_reference"]),
+        "pooled_dice": formulas.dice(total["true_positive"], total["prediction"], total["reference"]).value,
+        "sensitivity": formulas.sensitivity(total["detected"], total["n_reference"]).value,
         "false_positives_per_case": total["false_positives"] / len(cases),
     }
 

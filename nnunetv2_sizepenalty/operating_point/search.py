@@ -6,15 +6,7 @@ from pathlib import Path
 from nnunetv2_sizepenalty import __version__
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.calibration import (
-    NEIGHBOURHOOD_MM,
-    CalibrationCounts,
-    expected_calibration_error,
-    mean_average_precision,
-    pooled_average_precision,
-    reliability_curve,
-    volume_ratios,
-)
+from nnunetv2_sizepenalty.evaluation.calibration import summarise_calibration
 from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
 from nnunetv2_sizepenalty.nnunet_io.fold_folder import fold_name, saved_probabilities
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
@@ -27,7 +19,6 @@ from nnunetv2_sizepenalty.operating_point.point import (
     ENSEMBLE,
     FILE,
     FORMAT,
-    Calibration,
     ChosenModel,
     ClassPoint,
     OperatingPoint,
@@ -143,22 +134,8 @@ def _choose_class(
         ensemble=choices.pop(ENSEMBLE),
         folds=choices,
         cross_fit=cross_fit(counts, grid, objective) if with_cross_fit else None,
-        calibration=_calibrate([c.calibration for c in every]),
+        calibration=summarise_calibration([c.calibration for c in every]),
         table=[{"fold": name, **row} for name, of_name in scores.items() for row in of_name.rows()],
-    )
-
-
-def _calibrate(cases: Sequence[CalibrationCounts]) -> Calibration:
-    curve = reliability_curve(cases)
-    average_precision, n = mean_average_precision(cases)
-    return Calibration(
-        neighbourhood_mm=NEIGHBOURHOOD_MM,
-        expected_calibration_error=expected_calibration_error(curve),
-        reliability={key: value.tolist() for key, value in curve.items()},
-        volume_ratios=volume_ratios(cases),
-        average_precision=average_precision,
-        n_average_precision=n,
-        pooled_average_precision=pooled_average_precision(cases),
     )
 
 

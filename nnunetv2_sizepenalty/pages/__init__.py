@@ -1,1 +1,1 @@
-"""What the package's HTML pages and charts share: colours, charts as files, and pages that open with no network."""
+"""What pages and charts share: colours, charts as files, templates, and pages that open with no network."""

@@ -2,6 +2,8 @@
 
 import math
 
+from nnunetv2_sizepenalty.lesions import PX, SizeUnit
+
 DASH = "–"
 
 
@@ -16,6 +18,12 @@ def number(value: float | None, digits: int = 3) -> str:
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     text = f"{value:.{decimals}f}"
     return text.replace("-", "−")
+
+
+def amount(size: float, unit: SizeUnit) -> str:
+    """A size with its unit: "0.0123 mL", "17 px"."""
+    text = f"{size:,.0f}" if unit == PX and math.isfinite(size) else number(size)
+    return f"{text} {unit}"
 
 
 def percent(value: float | None) -> str:

@@ -11,6 +11,7 @@ import altair as alt
 import jinja2
 from markupsafe import Markup
 
+from nnunetv2_sizepenalty.pages import numbers
 from nnunetv2_sizepenalty.pages.theme import COLOURS, FATES, MASK_COLOURS, dark_colours
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -40,15 +41,14 @@ def render(
     template: str,
     folder: Path,
     *,
-    filters: Mapping[str, Callable] | None = None,
     functions: Mapping[str, Callable] | None = None,
     **context: Any,
 ) -> str:
-    """Fills a template of `folder`, which may extend this package's base.html.j2; strings are escaped.
+    """Fills a template of `folder`, which may take from those of this package; strings are escaped.
 
     Args:
         template: its file name.
-        filters, functions: of the template, beside those that every page has.
+        functions: of the template, beside those that every page has.
         context: what the template names; `data` and `title` are the base's.
     """
     environment = jinja2.Environment(
@@ -58,7 +58,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(filters or {})
+    environment.filters.update({name: getattr(numbers, name) for name in ("number", "interval", "percent", "plural")})
     environment.globals.update(
         json_for_script=json_for_script,
         asset=lambda name: Markup(environment.loader.get_source(environment, name)[0]),

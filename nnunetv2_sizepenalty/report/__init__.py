@@ -1,4 +1,4 @@
-"""report.html: which lesions were missed and how large they were, in words, plots, tables and a slice viewer."""
+"""Writes report.html, the page of one model: which lesions it missed and how large these are."""
 
 from nnunetv2_sizepenalty.report.write import write_report
 

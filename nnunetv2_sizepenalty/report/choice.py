@@ -5,7 +5,8 @@ from itertools import zip_longest
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.kinds import REFERENCE
-from nnunetv2_sizepenalty.evaluation.records import Evaluation, unit_of
+from nnunetv2_sizepenalty.evaluation.metrics import unit_of
+from nnunetv2_sizepenalty.evaluation.records import Evaluation
 
 PER_GROUP = 3
 NAMED, MISSED, WORST, MEDIAN, BEST = "named", "largest missed lesions", "lowest Dice", "median Dice", "highest Dice"

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nnunetv2_sizepenalty.lesions.boxes import bounding_box, grow_box
+
 Box = tuple[slice, slice, slice]
 
 MARGIN_MM = 20.0
@@ -26,24 +28,15 @@ def foreground_box(image: np.ndarray) -> Box:
     held = [np.flatnonzero(share > 0.01) for share in shares]
     if not all(len(planes) for planes in held):
         return tuple(slice(0, n) for n in image.shape)
-    return tuple(slice(max(0, int(w[0]) - 1), min(n, int(w[-1]) + 2)) for w, n in zip(held, image.shape, strict=True))
+    return grow_box([slice(planes[0], planes[-1] + 1) for planes in held], (1, 1, 1), image.shape)
 
 
-def mask_box(mask: np.ndarray) -> Box | None:
-    """Bounding box of a mask (x, y, z); None where it is empty."""
-    if not mask.any():
-        return None
-    where = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
-    return tuple(slice(int(w[0]), int(w[-1]) + 1) for w in where)
-
-
-def choose_box(lesions: Box | None, foreground: Box | None, shape: Sequence[int], spacing_mm: np.ndarray) -> Box:
+def choose_box(masks: np.ndarray, foreground: Box | None, spacing_mm: np.ndarray) -> Box:
     """The part to show.
 
     Args:
-        lesions: their bounding box, None where there is none.
+        masks: where a lesion is, of reference or prediction.
         foreground: of the image, None without one.
-        shape: of the whole case.
         spacing_mm: of its axes.
 
     Returns:
@@ -51,7 +44,8 @@ def choose_box(lesions: Box | None, foreground: Box | None, shape: Sequence[int]
         lesions as does, 20 mm at least. Without an image the lesions with 20 mm around them. Everything where there is
         neither.
     """
-    if lesions is None:
+    shape, lesions = masks.shape, bounding_box(masks)
+    if not masks.any():
         return foreground or tuple(slice(0, n) for n in shape)
     close = _grown(lesions, MARGIN_MM, shape, spacing_mm)
     if foreground is None:
@@ -88,10 +82,7 @@ def _fits(box: Box, spacing_mm: np.ndarray) -> bool:
 
 
 def _grown(box: Box, margin_mm: float, shape: Sequence[int], spacing_mm: np.ndarray) -> Box:
-    margin = np.ceil(margin_mm / spacing_mm).astype(int)
-    return tuple(
-        slice(max(0, s.start - m), min(n, s.stop + m)) for s, m, n in zip(box, margin.tolist(), shape, strict=True)
-    )
+    return grow_box(box, np.ceil(margin_mm / spacing_mm), shape)
 
 
 def _hull(first: Box, second: Box) -> Box:

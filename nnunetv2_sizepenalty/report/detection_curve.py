@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from nnunetv2_sizepenalty.evaluation.records import unit_of
+from nnunetv2_sizepenalty.evaluation.metrics import unit_of
 
 MIN_LESIONS = 10
 

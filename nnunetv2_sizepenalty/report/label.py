@@ -3,7 +3,9 @@
 from typing import Any
 
 from nnunetv2_sizepenalty.evaluation.froc import Froc
-from nnunetv2_sizepenalty.evaluation.records import METRICS, Evaluation, summary_bins
+from nnunetv2_sizepenalty.evaluation.metrics import METRICS
+from nnunetv2_sizepenalty.evaluation.records import Evaluation
+from nnunetv2_sizepenalty.evaluation.summary import CaseStratum
 from nnunetv2_sizepenalty.lesions import SizeUnit
 from nnunetv2_sizepenalty.pages import export
 from nnunetv2_sizepenalty.pages.numbers import DASH, interval, number, size_name
@@ -37,10 +39,9 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc
         at: key of a lesion -> where it lies in its embedded scan (`embed.locate_lesions`).
         froc: the same predictions' probabilities, where they were scored.
     """
-    summary = evaluation.summary["labels"][name]
-    unit = summary_bins(evaluation.summary).unit
+    summary, unit = evaluation.summary.labels[name], evaluation.summary.unit
     cases, lesions = rows.case_rows(evaluation, name), rows.lesion_rows(evaluation, name)
-    case_stratum, lesion_stratum = (summary["tables"][k][0] for k in ("case_strata", "lesion_strata"))
+    case_stratum, lesion_stratum = summary.tables.case_stratum(), summary.tables.lesion_stratum()
     curve = detection_curve(lesions[lesions["kind"] == "reference"])
     charts = _charts(evaluation, name, cases, lesions, curve)
     if froc is not None:
@@ -56,14 +57,11 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc
         "bins": _bins(evaluation, name),
         "facts": _facts(case_stratum, unit),
         "detection_caption": _detection_caption(curve is not None, unit),
-        "lesion_strata": tables.lesion_strata_table(summary["tables"]),
-        "case_strata": tables.case_strata_table(summary["tables"]),
-        "lesion_intervals": tables.intervals_text([e["interval"] for e in lesion_stratum["estimates"].values()]),
-        "case_intervals": tables.intervals_text([a["interval"] for a in case_stratum["metrics"].values()]),
-        "groups": [
-            tables.group_table(group["tables"], group["mean_of_means"], column)
-            for column, group in summary["groups"].items()
-        ],
+        "lesion_strata": tables.lesion_strata_table(summary.tables),
+        "case_strata": tables.case_strata_table(summary.tables),
+        "lesion_intervals": tables.intervals_text([e.interval for e in lesion_stratum.estimates.values()]),
+        "case_intervals": tables.intervals_text([a.interval for a in case_stratum.metrics.values()]),
+        "groups": [tables.group_table(groups, column) for column, groups in summary.groups.items()],
         "summary": tables.summary_table(summary),
         "boxes": [chart for chart in charts if chart.startswith("box_")],
         "quantity": unit.quantity,
@@ -79,16 +77,16 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc
 
 def _charts(evaluation: Evaluation, name: str, cases, lesions, curve) -> dict[str, dict]:
     """Specs by name, those alone that have something to show."""
-    bins = summary_bins(evaluation.summary)
+    bins = evaluation.summary.bins
     charts = {}
     if (lesions["kind"] == "reference").any():
         charts["detection"] = lesion_charts.detection_chart(lesions, curve, bins)
     if (lesions["kind"] == "false_positive").any():
         charts["false_positives"] = lesion_charts.false_positive_chart(lesions, bins)
     charts["volumes"] = volume_charts.volume_chart(cases, bins.unit)
-    error = evaluation.summary["labels"][name]["tables"]["case_strata"][0]["metrics"][bins.unit.column("volume_error")]
-    if error["n"] > 1:
-        charts["bland_altman"] = volume_charts.bland_altman_chart(cases, error["mean"], error["sd"], bins.unit)
+    error = evaluation.summary.labels[name].tables.case_stratum().metrics[bins.unit.column("volume_error")]
+    if error.n > 1:
+        charts["bland_altman"] = volume_charts.bland_altman_chart(cases, error.mean, error.sd, bins.unit)
     strata = rows.strata_names(bins, cases)
     for metric in BOXES:
         chart = strata_charts.box_chart(cases, METRICS[metric], strata, bins.unit)
@@ -99,29 +97,35 @@ def _charts(evaluation: Evaluation, name: str, cases, lesions, curve) -> dict[st
 
 def _bins(evaluation: Evaluation, name: str) -> list[dict[str, Any]]:
     """Found and missed lesions of each exclusive bin."""
-    exclusive = summary_bins(evaluation.summary).names
-    strata = {s["name"]: s for s in evaluation.summary["labels"][name]["tables"]["lesion_strata"]}
-    bins = [strata[bin_name] for bin_name in exclusive if bin_name in strata]
-    if not any(bin_["lesions"] for bin_ in bins):
+    tables_ = evaluation.summary.labels[name].tables
+    strata = [tables_.lesion_stratum(bin_name) for bin_name in evaluation.summary.bins.names]
+    if not any(stratum.lesions for stratum in strata):
         return []
-    return [{**bin_, "name": size_name(bin_["name"]), "found": bin_["lesions"] - bin_["missed"]} for bin_ in bins]
+    return [
+        {
+            "name": size_name(stratum.name),
+            "lesions": stratum.lesions,
+            "missed": stratum.missed,
+            "found": stratum.lesions - stratum.missed,
+        }
+        for stratum in strata
+    ]
 
 
-def _facts(stratum, unit: SizeUnit) -> list[dict[str, str]]:
+def _facts(stratum: CaseStratum, unit: SizeUnit) -> list[dict[str, str]]:
     """The numbers set large on the first screen."""
     facts = []
     for name, title in FACTS.items():
-        metric = stratum["metrics"][name]
-        limits = interval(metric["low"], metric["high"])
-        facts.append(
-            {"title": title.replace("volume", unit.quantity), "value": number(metric["mean"]), "interval": limits}
-        )
-    agreement = stratum["pooled"]["lin_ccc"]
+        metric = stratum.metrics[name]
+        limits = interval(metric.low, metric.high)
+        title = title.replace("volume", unit.quantity)
+        facts.append({"title": title, "value": number(metric.mean), "interval": limits})
+    agreement = stratum.pooled["lin_ccc"]
     facts.append(
         {
             "title": f"{unit.quantity} concordance (Lin)",
-            "value": number(agreement["value"]),
-            "interval": interval(agreement["low"], agreement["high"]),
+            "value": number(agreement.value),
+            "interval": interval(agreement.low, agreement.high),
         }
     )
     return [fact for fact in facts if fact["value"] != DASH]

@@ -14,7 +14,6 @@ from nnunetv2_sizepenalty.report.crop import (
     box_shape,
     choose_box,
     foreground_box,
-    mask_box,
     shrink_factors,
 )
 from nnunetv2_sizepenalty.report.places import Places
@@ -143,7 +142,7 @@ def make_scan(
     spacing_mm = nib.affines.voxel_sizes(union.affine)
     first = next(iter(images.values()), None)
     foreground = None if first is None else foreground_box(canonical(np.asarray(_grey(first), dtype=np.float32)))
-    box = choose_box(mask_box(np.asarray(union.dataobj)), foreground, union.shape, spacing_mm)
+    box = choose_box(np.asarray(union.dataobj), foreground, spacing_mm)
     shrink = shrink_factors(box_shape(box), spacing_mm, max_voxels)
 
     def cropped(array: np.ndarray, how) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Reads a case's masks and images for the viewer: the masks as they were scored."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,7 @@ from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.instances import Instances, find_instances
 from nnunetv2_sizepenalty.evaluation.masks import ENDINGS, Grid, MaskReader, mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
-from nnunetv2_sizepenalty.evaluation.records import Summary
+from nnunetv2_sizepenalty.evaluation.summary import Summary
 from nnunetv2_sizepenalty.nnunet_io.classes import Label
 from nnunetv2_sizepenalty.report.channels import ChannelNames, find_images, read_channel_names
 from nnunetv2_sizepenalty.report.places import Places, find_places
@@ -20,17 +19,8 @@ from nnunetv2_sizepenalty.report.scans import Scan, make_scan
 
 def filter_of(summary: Summary) -> Protocol:
     """The part of an evaluation's protocol that decides which components are in its masks."""
-    settings = summary["settings"]
-    # summary.json has no other null than NaN, so "the default connectivity" comes back as NaN.
-    connectivity = settings["connectivity"]
-    default = connectivity is None or math.isnan(connectivity)
-    return Protocol(
-        connectivity=None if default else int(connectivity),
-        dilation=settings["dilation"],
-        min_voxels=settings["min_voxels"],
-        min_mm3=settings["min_mm3"],
-        filter_reference=settings["filter_reference"],
-    )
+    names = ("connectivity", "dilation", "min_voxels", "min_mm3", "filter_reference")
+    return Protocol(**{name: summary.settings[name] for name in names})
 
 
 @dataclass(frozen=True)
@@ -74,9 +64,9 @@ class Sources:
         prediction = reader.read(paths[case])[0] if case in paths else np.zeros_like(reference)
         if prediction.shape != reference.shape:
             raise UserError(f"{paths[case]}: {prediction.shape} instead of {reference.shape}; it was changed since")
-        ignored = np.isin(reference, self.summary["ignore"])
+        ignored = np.isin(reference, self.summary.ignore)
         reference, prediction = np.where(ignored, 0, reference), np.where(ignored, 0, prediction)
-        labels = [Label(name, tuple(entry["values"])) for name, entry in self.summary["labels"].items()]
+        labels = [Label(name, entry.values) for name, entry in self.summary.labels.items()]
         rules = filter_of(self.summary)
 
         def lesions(array: np.ndarray, is_reference: bool) -> dict[str, Instances]:

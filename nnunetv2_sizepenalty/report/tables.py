@@ -1,9 +1,10 @@
 """The tables of a page: an evaluation's summary as captions, columns and cells of text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from nnunetv2_sizepenalty.evaluation.records import METRICS, Aggregate, Estimate, LabelSummary, Summary, Tables, unit_of
-from nnunetv2_sizepenalty.pages.numbers import DASH, interval, number, size_name
+from nnunetv2_sizepenalty.evaluation.metrics import METRICS, unit_of
+from nnunetv2_sizepenalty.evaluation.summary import Aggregate, Estimate, GroupTables, LabelSummary, Summary, Tables
+from nnunetv2_sizepenalty.pages.numbers import DASH, amount, interval, number, size_name
 from nnunetv2_sizepenalty.pages.table import Cell, Table
 
 SUMMARY_GROUPS: dict[str, tuple[str, ...]] = {
@@ -60,50 +61,50 @@ def metric_heading(name: str) -> Cell:
 
 def aggregate_cell(aggregate: Aggregate) -> Cell:
     """A mean over cases with its interval; a dash where no case has a value."""
-    return Cell(number(aggregate["mean"]), interval(aggregate["low"], aggregate["high"]), _undefined_note(aggregate))
+    return Cell(number(aggregate.mean), interval(aggregate.low, aggregate.high), _undefined_note(aggregate))
 
 
 def estimate_cell(estimate: Estimate) -> Cell:
     """A pooled number with its interval."""
-    return Cell(number(estimate["value"]), interval(estimate["low"], estimate["high"]))
+    return Cell(number(estimate.value), interval(estimate.low, estimate.high))
 
 
 def undefined_text(aggregate: Aggregate) -> str:
     """How many cases have no value and why ("2 empty reference, 1 no lesion matched"); empty where all have one."""
-    return ", ".join(f"{count} {reason}" for reason, count in aggregate["reasons"].items())
+    return ", ".join(f"{count} {reason}" for reason, count in aggregate.reasons.items())
 
 
 def _undefined_note(aggregate: Aggregate) -> str:
     """What hovering over a mean says of the cases that it leaves out."""
-    return f"undefined: {undefined_text(aggregate)}" if aggregate["undefined"] else ""
+    return f"undefined: {undefined_text(aggregate)}" if aggregate.undefined else ""
 
 
 def summary_table(label: LabelSummary) -> Table:
     """Every metric over all cases, under the headings of SUMMARY_GROUPS."""
-    stratum = label["tables"]["case_strata"][0]
-    unit = unit_of(stratum["metrics"])
+    stratum = label.tables.case_stratum()
+    unit = unit_of(stratum.metrics)
     columns = (*map(Cell, ("", "mean", "95 % interval", "median", "SD", "cases")), Cell("undefined", words=True))
     rows: list[tuple[Cell, ...]] = []
     for title, names in SUMMARY_GROUPS.items():
         rows.append((Cell(title.replace("Volume", unit.quantity.capitalize())),))
         for name in unit.columns(names):
             if name in POOLED:
-                estimate = stratum["pooled"][name]
+                estimate = stratum.pooled[name]
                 heading, note = (text.replace("volume", unit.quantity) for text in POOLED[name])
-                if number(estimate["value"]) == DASH:
+                if number(estimate.value) == DASH:
                     continue
-                limits = interval(estimate["low"], estimate["high"])
-                rows.append((Cell(heading, note=note), Cell(number(estimate["value"])), Cell(limits), *[Cell("")] * 4))
+                limits = interval(estimate.low, estimate.high)
+                rows.append((Cell(heading, note=note), Cell(number(estimate.value)), Cell(limits), *[Cell("")] * 4))
                 continue
-            metric = stratum["metrics"][name]
+            metric = stratum.metrics[name]
             rows.append(
                 (
                     metric_heading(name),
-                    Cell(number(metric["mean"])),
-                    Cell(interval(metric["low"], metric["high"])),
-                    Cell(number(metric["median"])),
-                    Cell(number(metric["sd"])),
-                    Cell(f"{metric['n']:,}"),
+                    Cell(number(metric.mean)),
+                    Cell(interval(metric.low, metric.high)),
+                    Cell(number(metric.median)),
+                    Cell(number(metric.sd)),
+                    Cell(f"{metric.n:,}"),
                     Cell(undefined_text(metric), words=True),
                 )
             )
@@ -119,14 +120,14 @@ def intervals_text(kinds: Sequence[str]) -> str:
 
 def case_strata_table(tables: Tables) -> Table:
     """The thesis's table 5.4: means over the cases of each size, by the case's reference volume."""
-    quantity = unit_of(tables["case_strata"][0]["metrics"]).quantity
+    quantity = unit_of(tables.case_stratum().metrics).quantity
     rows = tuple(
         (
-            Cell(size_name(stratum["name"])),
-            Cell(f"{stratum['cases']:,}"),
-            *(aggregate_cell(stratum["metrics"][name]) for name in CASE_STRATA_COLUMNS),
+            Cell(size_name(stratum.name)),
+            Cell(f"{stratum.cases:,}"),
+            *(aggregate_cell(stratum.metrics[name]) for name in CASE_STRATA_COLUMNS),
         )
-        for stratum in tables["case_strata"]
+        for stratum in tables.case_strata
     )
     columns = (Cell(f"reference {quantity}"), Cell("cases"), *map(metric_heading, CASE_STRATA_COLUMNS))
     return Table(f"By the case's reference {quantity}", "Means over the cases of each size.", columns, rows)
@@ -134,7 +135,7 @@ def case_strata_table(tables: Tables) -> Table:
 
 def lesion_strata_table(tables: Tables) -> Table:
     """Lesions of one size, of all cases together, by the lesion's own volume."""
-    unit = unit_of(tables["lesion_strata"][0])
+    unit = tables.lesion_stratum().unit
     columns = (
         Cell(f"lesion {unit.quantity}"),
         Cell("lesions"),
@@ -144,28 +145,25 @@ def lesion_strata_table(tables: Tables) -> Table:
     )
     rows = tuple(
         (
-            Cell(size_name(stratum["name"])),
-            Cell(f"{stratum['lesions']:,}"),
-            Cell(f"{stratum['missed']:,}"),
-            Cell(f"{stratum['false_positives']:,}", f"{number(stratum[unit.column('false_positive')])} {unit}"),
-            *(estimate_cell(stratum["estimates"][name]) for name in LESION_STRATA_COLUMNS),
+            Cell(size_name(stratum.name)),
+            Cell(f"{stratum.lesions:,}"),
+            Cell(f"{stratum.missed:,}"),
+            Cell(f"{stratum.false_positives:,}", amount(stratum.false_positive_size, unit)),
+            *(estimate_cell(stratum.estimates[name]) for name in LESION_STRATA_COLUMNS),
         )
-        for stratum in tables["lesion_strata"]
+        for stratum in tables.lesion_strata
     )
     return Table(f"By the lesion's own {unit.quantity}", "All lesions of a size taken together.", columns, rows)
 
 
-def group_table(groups: Mapping[str, Tables], mean_of_means: Mapping[str, float], column: str) -> Table:
+def group_table(groups: GroupTables, column: str) -> Table:
     """Means over the cases of each group, and the mean of those means (with folds: the mean of the fold means)."""
-    rows = [
-        (
-            Cell(group),
-            Cell(f"{tables['case_strata'][0]['cases']:,}"),
-            *(aggregate_cell(tables["case_strata"][0]["metrics"][name]) for name in CASE_STRATA_COLUMNS),
-        )
-        for group, tables in groups.items()
-    ]
-    means = tuple(Cell(number(mean_of_means.get(name))) for name in CASE_STRATA_COLUMNS)
+    rows = []
+    for value, tables in groups.tables.items():
+        every = tables.case_stratum()
+        means = (aggregate_cell(every.metrics[name]) for name in CASE_STRATA_COLUMNS)
+        rows.append((Cell(value), Cell(f"{every.cases:,}"), *means))
+    means = tuple(Cell(number(groups.mean_of_means.get(name))) for name in CASE_STRATA_COLUMNS)
     rows.append((Cell(f"mean over {column}"), Cell(""), *means))
     columns = (Cell(column), Cell("cases"), *map(metric_heading, CASE_STRATA_COLUMNS))
     return Table(f"By {column}", "Means over the cases of each group.", columns, tuple(rows))
@@ -173,4 +171,4 @@ def group_table(groups: Mapping[str, Tables], mean_of_means: Mapping[str, float]
 
 def caption_end(summary: Summary) -> str:
     """What every caption ends with: the protocol's rules, connectivity among them."""
-    return f"Protocol {summary['description']}."
+    return f"Protocol {summary.description}."

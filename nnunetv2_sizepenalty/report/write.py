@@ -9,19 +9,22 @@ from tqdm import tqdm
 
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.evaluation.froc import Froc
-from nnunetv2_sizepenalty.evaluation.records import METRICS, Evaluation, summary_bins
+from nnunetv2_sizepenalty.evaluation.metrics import METRICS
+from nnunetv2_sizepenalty.evaluation.records import Evaluation
 from nnunetv2_sizepenalty.lesions import SizeUnit
 from nnunetv2_sizepenalty.pages import theme
 from nnunetv2_sizepenalty.pages.export import write_figure
 from nnunetv2_sizepenalty.pages.numbers import plural
+from nnunetv2_sizepenalty.pages.offline import render
 from nnunetv2_sizepenalty.report import rows, tables
 from nnunetv2_sizepenalty.report.choice import NAMED, by_importance, choose_cases
 from nnunetv2_sizepenalty.report.embed import Embedded, embed_scans, locate_lesions
 from nnunetv2_sizepenalty.report.froc_section import check_froc
 from nnunetv2_sizepenalty.report.label import make_label
-from nnunetv2_sizepenalty.report.page import render_page
+from nnunetv2_sizepenalty.report.niivue import niivue_bundle
 from nnunetv2_sizepenalty.report.sources import Sources
 
+TEMPLATES = Path(__file__).parent / "templates"
 CASE_METRICS = (
     "dice", "n_reference", "missed", "false_positives", "reference_ml", "prediction_ml",
     "volume_error_ml", "rve", "pq", "sq", "rq", "assd", "hd95",
@@ -113,16 +116,18 @@ def make_page(
     """Reads the chosen cases (case -> why it is shown) and fills the page."""
     if froc is not None:
         check_froc(froc, evaluation.summary)
-    unit = summary_bins(evaluation.summary).unit
+    unit = evaluation.summary.unit
     named = sum(reason == NAMED for reason in chosen.values())
     embedded = embed_scans(sources, chosen, by_importance(chosen), named)
     labels = []
-    for name in evaluation.summary["labels"]:
+    for name in evaluation.summary.labels:
         lesions = rows.lesion_rows(evaluation, name)
         at = dict(zip(lesions["key"], locate_lesions(lesions, embedded, name), strict=True))
         labels.append(make_label(evaluation, name, at, froc))
-    html = render_page(
+    html = render(
         "report.html.j2",
+        TEMPLATES,
+        functions={"niivue": niivue_bundle},
         title=title,
         summary=evaluation.summary,
         labels=labels,
@@ -151,7 +156,7 @@ def make_page(
 
 def _viewer_note(evaluation: Evaluation, embedded: Embedded, images: bool) -> str:
     """Which cases and channels the viewer holds, and that it draws masks alone where it does."""
-    shown, count = len(embedded.scans), evaluation.summary["cases"]
+    shown, count = len(embedded.scans), evaluation.summary.cases
     sentences = [] if images else ["No images were given (--images), so masks alone are drawn."]
     if shown == count:
         sentences.append("All cases are here.")

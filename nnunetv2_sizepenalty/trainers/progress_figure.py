@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from nnunetv2_sizepenalty.atomic import atomic_file
+from nnunetv2_sizepenalty.losses.terms import TERMS
 from nnunetv2_sizepenalty.trainers.measures import Measures
 
-# one colour a term, whatever the combination
-TERM_COLOURS = {"D": "tab:blue", "T": "tab:green", "F": "tab:purple", "S": "tab:red", "C": "tab:cyan", "K": "tab:brown"}
 ERROR_TICKS = (0, 0.25, 0.5, 0.75, 1, 10, 100, 1000)
 
 
@@ -54,7 +53,7 @@ def draw_progress(logged: Mapping[str, Sequence[float]], measures: Measures, pat
             terms,
             "loss terms, before their weights",
             {
-                f"{letter} {part}": (logged[keys[letter]], TERM_COLOURS[letter], style)
+                f"{letter} {part}": (logged[keys[letter]], TERMS[letter].colour, style)
                 for letter in measures.letters
                 for part, keys, style in (
                     ("training", measures.train_terms, "-"),

@@ -4,7 +4,7 @@ import dataclasses
 
 import pandas as pd
 import pytest
-from made_evaluations import make_evaluation, make_model
+from made_evaluations import make_evaluation, make_froc_summary, make_model
 
 from nnunetv2_sizepenalty.comparison.matched import MATCHED_METRICS, match_false_positives, read_frocs
 from nnunetv2_sizepenalty.errors import UserError
@@ -22,7 +22,7 @@ def froc(false_positives: tuple[float, ...], dice: tuple[float, ...], cases=CASE
         for case in cases
         for t, fp, d in zip(THRESHOLDS, false_positives, dice, strict=True)
     ]
-    return Froc(pd.DataFrame(), pd.DataFrame(rows), pd.DataFrame(), {"description": description})
+    return Froc(pd.DataFrame(), pd.DataFrame(rows), pd.DataFrame(), make_froc_summary(description=description))
 
 
 def models(rate=1.0):

@@ -1,8 +1,7 @@
 """What can be set side by side, and the one line that says why something can't."""
 
-import numpy as np
 import pytest
-from made_evaluations import make_evaluation
+from made_evaluations import empty_label, make_evaluation
 
 from nnunetv2_sizepenalty.comparison.models import read_models
 from nnunetv2_sizepenalty.errors import UserError
@@ -48,9 +47,9 @@ def test_runs_of_disjoint_cases_are_folds(saved):
     ("other", "message"),
     [
         (evaluation(("a", "b", "c", "x")), "different cases .1 only in A, 1 only in B, such as d"),
-        (evaluation(settings={"min_voxels": 5, "connectivity": np.nan}), "other rules than"),
-        (evaluation(bins_ml=[2.0]), "other size bins than"),
-        (evaluation(labels={"lesion": {"values": [2]}}), "other labels than"),
+        (evaluation(settings={"min_voxels": 5, "connectivity": None}), "other rules than"),
+        (evaluation(edges=(2.0,)), "other size bins than"),
+        (evaluation(labels={"lesion": empty_label(2)}), "other labels than"),
         (evaluation(reference_ml=2.1), "B: a has another reference than in A"),
     ],
     ids=["cases", "rules", "bins", "labels", "reference"],

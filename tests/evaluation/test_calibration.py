@@ -48,13 +48,13 @@ def test_the_curve_and_its_error_are_those_of_the_voxels_near_lesions(cases):
     p = np.concatenate([p[n] for (p, _), n in zip(cases, near, strict=True)]).astype(float)
     y = np.concatenate([y[n] for (_, y), n in zip(cases, near, strict=True)])
     curve = reliability_curve(counted)
-    assert curve["voxels"].sum() == len(p)
+    assert sum(curve.voxels) == len(p)
     bins = np.digitize(p, np.arange(1, 20) / 20)
     error = 0.0
     for row, index in enumerate(np.unique(bins)):
         inside = bins == index
-        assert curve["probability"][row] == pytest.approx(p[inside].mean(), abs=1e-9)
-        assert curve["observed"][row] == pytest.approx(y[inside].mean(), abs=1e-12)
+        assert curve.probability[row] == pytest.approx(p[inside].mean(), abs=1e-9)
+        assert curve.observed[row] == pytest.approx(y[inside].mean(), abs=1e-12)
         error += inside.mean() * abs(p[inside].mean() - y[inside].mean())
     assert expected_calibration_error(curve) == pytest.approx(error, abs=1e-9)
 
@@ -82,14 +82,14 @@ def test_volumes_are_summed_per_size_of_the_case():
         p = np.where(reference, probability, 0).astype(np.float32)
         return count_calibration(p, reference, (1, 1, 1))
 
-    rows = {r["size"]: r for r in volume_ratios([case(100, 0.75), case(300, 0.75), case(1500, 0.25), case(0, 0)])}
-    assert rows["< 1 mL"]["cases"] == 2
-    assert rows["< 1 mL"]["soft_to_hard"] == pytest.approx(0.75)
-    assert rows["< 1 mL"]["soft_ml"] == pytest.approx(0.3)
-    assert rows["1-5 mL"]["soft_to_reference"] == pytest.approx(0.25)
-    assert np.isnan(rows["1-5 mL"]["soft_to_hard"])  # nothing above one half
-    assert rows["none"]["cases"] == 1
-    assert rows[">= 5 mL"]["cases"] == 0
+    rows = {r.size: r for r in volume_ratios([case(100, 0.75), case(300, 0.75), case(1500, 0.25), case(0, 0)])}
+    assert rows["< 1 mL"].cases == 2
+    assert rows["< 1 mL"].soft_to_hard == pytest.approx(0.75)
+    assert rows["< 1 mL"].soft == pytest.approx(0.3)
+    assert rows["1-5 mL"].soft_to_reference == pytest.approx(0.25)
+    assert np.isnan(rows["1-5 mL"].soft_to_hard)  # nothing above one half
+    assert rows["none"].cases == 1
+    assert rows[">= 5 mL"].cases == 0
 
 
 def test_voxels_of_unknown_reference_are_left_out(cases):

@@ -34,13 +34,13 @@ def evaluate(folders, *options, out="out"):
 def test_evaluate_writes_tables_and_report(folders):
     assert evaluate(folders, "--protocol", "thesis", "--bins-ml", 0.5, "--nsd-mm", 2) == 0
     evaluation = read_evaluation(folders / "out")
-    assert evaluation.summary["protocol"] == "thesis"
-    assert evaluation.summary["settings"]["nsd_mm"] == 2
-    assert evaluation.summary["bins_ml"] == [0.5]
+    assert evaluation.summary.protocol == "thesis"
+    assert evaluation.summary.settings["nsd_mm"] == 2
+    assert evaluation.summary.edges == (0.5,)
     assert (folders / "out" / "report.html").stat().st_size > 0
     # Once more into the same folder, with rules of one's own.
     assert evaluate(folders, "--detection", "iou:0.2", "--min-mm3", 5) == 0
-    assert read_evaluation(folders / "out").summary["protocol"] == "custom"
+    assert read_evaluation(folders / "out").summary.protocol == "custom"
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,6 @@ def test_froc_writes_curves(folders, capsys):
     assert main([str(word) for word in argv]) == 0
     assert "lesion-wise average precision" in capsys.readouterr().out
     froc = read_froc(folders / "froc")
-    assert froc.summary["cases"] == 2
+    assert froc.summary.cases == 2
     assert json.loads((folders / "froc" / "froc.json").read_text())["labels"].keys() == {"foreground"}
     assert main([*map(str, argv), "--protocol", "nothing"]) == 2

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from nnunetv2_sizepenalty.evaluation.lesionwise import COLUMNS
+from nnunetv2_sizepenalty.evaluation.metrics import METRICS
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
-from nnunetv2_sizepenalty.evaluation.records import METRICS
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -11,7 +11,9 @@ from skimage import io
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation import Protocol, evaluate_folder
-from nnunetv2_sizepenalty.evaluation.records import CASE_COLUMNS, LESION_COLUMNS
+from nnunetv2_sizepenalty.evaluation.metrics import CASE_COLUMNS, LESION_COLUMNS
+from nnunetv2_sizepenalty.evaluation.nan_json import read_record, to_json
+from nnunetv2_sizepenalty.evaluation.summary import Summary
 
 SPACING = (0.8, 1.1, 3.0)  # x, y, z
 
@@ -62,9 +64,9 @@ def test_tables_and_summary(folders):
         assert reference["volume_ml"].sum() == pytest.approx(row.reference_ml)
         assert own.loc[own["kind"] == "false_positive", "volume_ml"].sum() == pytest.approx(row.false_positive_ml)
     summary = evaluation.summary
-    assert (summary["cases"], summary["protocol"], summary["missing"]) == (3, "default", [])
-    dice = summary["labels"]["foreground"]["tables"]["case_strata"][0]["metrics"]["rve"]
-    assert (dice["n"], dice["undefined"], dice["reasons"]) == (2, 1, {"empty reference": 1})
+    assert (summary.cases, summary.protocol, summary.missing) == (3, "default", ())
+    rve = summary.labels["foreground"].tables.case_stratum("all").metrics["rve"]
+    assert (rve.n, rve.undefined, rve.reasons) == (2, 1, {"empty reference": 1})
 
 
 def test_the_centroid_is_the_lesions_place_in_index_and_world(tmp_path):
@@ -140,7 +142,7 @@ def test_missing_predictions(folders):
     with pytest.raises(UserError, match=r"(?s)1 of 3 references.*--allow-missing.*\n  b$"):
         evaluate(folders)
     scored = evaluate(folders, allow_missing=True)
-    assert scored.summary["missing"] == ["b"]
+    assert scored.summary.missing == ("b",)
     row = scored.cases.set_index("case").loc["b"]
     assert (row["dice"], row["rve"], row["n_prediction"]) == (0, 1, 0)
     assert evaluate(folders, only_predicted=True).cases["case"].tolist() == ["a", "c"]
@@ -150,7 +152,7 @@ def test_predictions_without_a_reference_are_passed_over_and_named(folders):
     (folders / "ref" / "b.nii.gz").unlink()
     evaluation = evaluate(folders)
     assert evaluation.cases["case"].tolist() == ["a", "c"]
-    assert evaluation.summary["without_reference"] == ["b"]
+    assert evaluation.summary.without_reference == ("b",)
     with pytest.raises(UserError, match="check the two folders"):
         for case in "ac":
             (folders / "pred" / f"{case}.nii.gz").unlink()
@@ -175,7 +177,7 @@ def test_classes_and_regions(tmp_path):
     for row, values in zip(evaluation.cases.itertuples(), ((1, 2), (2,)), strict=True):
         r, p = np.isin(reference, values) & valid, np.isin(prediction, values) & valid
         assert row.dice == pytest.approx(2 * (r & p).sum() / (r.sum() + p.sum()))
-    assert evaluation.summary["labels"]["whole"]["values"] == [1, 2]
+    assert evaluation.summary.labels["whole"].values == (1, 2)
 
 
 def test_values_that_dataset_json_does_not_name(folders):
@@ -188,12 +190,12 @@ def test_groups(folders):
     table = folders / "groups.csv"
     table.write_text("case,site\na,north\nb,south\nc,south\n")
     evaluation = evaluate(folders, groups=table)
-    assert evaluation.summary["groups"] == {"site": {"a": "north", "b": "south", "c": "south"}}
-    group = evaluation.summary["labels"]["foreground"]["groups"]["site"]
+    assert evaluation.summary.groups == {"site": {"a": "north", "b": "south", "c": "south"}}
+    group = evaluation.summary.labels["foreground"].groups["site"]
     dice = evaluation.cases.set_index("case")["dice"]
-    assert group["tables"]["south"]["case_strata"][0]["cases"] == 2
+    assert group.tables["south"].case_stratum("all").cases == 2
     means = [dice["a"], dice[["b", "c"]].mean()]
-    assert group["mean_of_means"]["dice"] == pytest.approx(np.mean(means))
+    assert group.mean_of_means["dice"] == pytest.approx(np.mean(means))
     table.write_text("case,site\na,north\n")
     with pytest.raises(UserError, match=r"(?s)no row for 2 cases.*\n  b\n  c"):
         evaluate(folders, groups=table)
@@ -259,8 +261,10 @@ def test_sizes_of_photographs_are_pixels(photographs):
     assert (first["reference_px"], first["prediction_px"], first["false_positive_px"]) == (1264, 1269, 9)
     assert (first["volume_error_px"], first["absolute_volume_error_px"]) == (5, 5)
     assert sorted(evaluation.lesions["volume_px"]) == [4, 9, 60, 1200]
-    assert (evaluation.summary["bins_px"], "bins_ml" in evaluation.summary) == ([10, 100, 1000], False)
-    tables = evaluation.summary["labels"]["foreground"]["tables"]
+    written = json.loads(to_json(evaluation.summary))
+    assert (written["bins_px"], "bins_ml" in written) == ([10, 100, 1000], False)
+    assert json.loads(to_json(read_record(Summary, written))) == written
+    tables = written["labels"]["foreground"]["tables"]
     names = ["all", "< 10 px", "10-100 px", "< 100 px", "100-1000 px", "< 1000 px", ">= 1000 px"]
     assert [stratum["name"] for stratum in tables["lesion_strata"]] == names
     assert [stratum["lesions"] for stratum in tables["lesion_strata"]] == [3, 1, 1, 2, 0, 2, 1]
@@ -271,6 +275,6 @@ def test_sizes_of_photographs_are_pixels(photographs):
 
 def test_strata_of_photographs_have_edges_of_their_own(photographs):
     evaluation = evaluate(photographs, bins_px=[50], bins_ml=[7])
-    strata = evaluation.summary["labels"]["foreground"]["tables"]["case_strata"]
-    assert [stratum["name"] for stratum in strata] == ["all", "none", "< 50 px", ">= 50 px"]
-    assert [stratum["cases"] for stratum in strata] == [2, 1, 0, 1]
+    strata = evaluation.summary.labels["foreground"].tables.case_strata
+    assert [stratum.name for stratum in strata] == ["all", "none", "< 50 px", ">= 50 px"]
+    assert [stratum.cases for stratum in strata] == [2, 1, 0, 1]

@@ -13,7 +13,6 @@ from nnunetv2_sizepenalty.evaluation.case import score_case
 from nnunetv2_sizepenalty.evaluation.froc import (
     CURVE_COLUMNS,
     Froc,
-    at_matched_false_positives,
     cases_at,
     lesion_average_precision,
     make_curves,
@@ -146,10 +145,10 @@ def folders(tmp_path):
 
 def test_a_folder_of_probabilities(folders):
     froc = evaluate_probabilities(folders / "ref", folders / "prob")
-    assert set(froc.summary["labels"]) == {"small", "large"}
+    assert set(froc.summary.labels) == {"small", "large"}
     assert len(froc.points) == 2 * 2 * 93
     assert tuple(froc.curves.columns) == CURVE_COLUMNS
-    at_half = cases_at(froc, "large", 0.5)
+    at_half = cases_at(froc.points, "large", 0.5)
     assert at_half["case"].tolist() == ["one", "two"]
     with np.load(folders / "prob" / "one.npz") as file:
         cut = file["probabilities"][2] > 0.5
@@ -165,9 +164,10 @@ def test_a_folder_of_probabilities(folders):
     pd.testing.assert_frame_equal(back.points, froc.points)
     pd.testing.assert_frame_equal(back.curves, froc.curves, check_dtype=False)
     pd.testing.assert_frame_equal(back.voxels, froc.voxels)
-    matched = at_matched_false_positives({"a": froc, "b": back}, "large", 2.0)
-    assert matched["a"][0] == matched["b"][0]
-    assert matched["a"][1]["false_positives"].mean() <= 2.0
+    assert back.summary == froc.summary
+    threshold = threshold_at(froc, "large", 2.0)
+    assert threshold == threshold_at(back, "large", 2.0)
+    assert cases_at(froc.points, "large", threshold)["false_positives"].mean() <= 2.0
 
 
 def test_unusable_probabilities_are_listed(folders):
@@ -181,7 +181,7 @@ def test_missing_probabilities_and_unknown_labels(folders):
     (folders / "prob" / "two.npz").unlink()
     with pytest.raises(UserError, match="--only-predicted"):
         evaluate_probabilities(folders / "ref", folders / "prob")
-    assert evaluate_probabilities(folders / "ref", folders / "prob", only_predicted=True).summary["cases"] == 1
+    assert evaluate_probabilities(folders / "ref", folders / "prob", only_predicted=True).summary.cases == 1
     (folders / "prob" / "dataset.json").unlink()
     with pytest.raises(UserError, match="-djfile"):
         evaluate_probabilities(folders / "ref", folders / "prob", only_predicted=True)
@@ -203,6 +203,6 @@ def test_one_slice_is_scored_in_2d(tmp_path):
     sitk.WriteImage(sitk.GetImageFromArray((probability > 0).astype(np.uint8)), tmp_path / "ref" / "a.nii.gz")
     np.savez(tmp_path / "prob" / "a.npz", probabilities=np.stack([1 - probability, probability]))
     froc = evaluate_probabilities(tmp_path / "ref", tmp_path / "prob")
-    row = cases_at(froc, "foreground", 0.5).iloc[0]
+    row = cases_at(froc.points, "foreground", 0.5).iloc[0]
     assert (row["n_reference"], row["n_prediction"], row["dice"]) == (1, 1, 1)
-    assert froc.summary["labels"]["foreground"]["lesion_average_precision"] == pytest.approx(1)
+    assert froc.summary.labels["foreground"].lesion_average_precision == pytest.approx(1)

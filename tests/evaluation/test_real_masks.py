@@ -39,10 +39,10 @@ def test_expert_and_ai_masks_whole(picai):
         assert row.n_reference == n
         assert row.missed == n - len(np.unique(labels[prediction & reference]))
         assert row.dice == pytest.approx(2 * (reference & prediction).sum() / (reference.sum() + prediction.sum()))
-    strata = {s["name"]: s for s in evaluation.summary["labels"]["foreground"]["tables"]["lesion_strata"]}
-    assert strata["all"]["lesions"] == evaluation.cases["n_reference"].sum()
+    of_label = evaluation.summary.labels["foreground"].tables
+    assert of_label.lesion_stratum("all").lesions == evaluation.cases["n_reference"].sum()
     # Small lesions are missed more often: what the whole evaluation is about.
-    rate = {name: stratum["estimates"]["detection_rate"]["value"] for name, stratum in strata.items()}
+    rate = {s.name: s.estimates["detection_rate"].value for s in of_label.lesion_strata}
     assert rate["< 1 mL"] < rate["1-5 mL"]
 
 

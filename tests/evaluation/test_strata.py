@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nnunetv2_sizepenalty.evaluation.records import CASE_COLUMNS
-from nnunetv2_sizepenalty.evaluation.strata import case_stratum, in_stratum, lesion_stratum, stratum_names, tables
+from nnunetv2_sizepenalty.evaluation.metrics import CASE_COLUMNS
+from nnunetv2_sizepenalty.evaluation.strata import in_stratum, stratum_names
+from nnunetv2_sizepenalty.evaluation.summary import LesionStratum
+from nnunetv2_sizepenalty.evaluation.tables import case_stratum, lesion_stratum, tables
 from nnunetv2_sizepenalty.lesions import SizeBins
 
 BINS = SizeBins()
@@ -65,10 +67,10 @@ def cases_table() -> pd.DataFrame:
 
 def test_cases_taken_together():
     stratum = case_stratum("all", cases_table())
-    assert stratum["metrics"]["dice"]["mean"] == pytest.approx(1.1 / 3)
-    assert stratum["metrics"]["dice"]["reasons"] == {"both masks empty": 1}
-    assert stratum["metrics"]["rve"]["reasons"] == {"empty reference": 1, "both masks empty": 1}
-    values = {name: estimate["value"] for name, estimate in stratum["pooled"].items()}
+    assert stratum.metrics["dice"].mean == pytest.approx(1.1 / 3)
+    assert stratum.metrics["dice"].reasons == {"both masks empty": 1}
+    assert stratum.metrics["rve"].reasons == {"empty reference": 1, "both masks empty": 1}
+    values = {name: estimate.value for name, estimate in stratum.pooled.items()}
     # Common volume: dice (V_p + V_g) / 2 = 0.375 and 0.9 mL; volumes 2.5 and 2.2 mL.
     assert values["pooled_dice"] == pytest.approx(2 * (0.375 + 0.9) / 4.7)
     assert values["volume_weighted_dice"] == pytest.approx((0.5 * 0.5 + 2 * 0.6) / 2.5)
@@ -83,9 +85,9 @@ def test_cases_taken_together():
 
 def test_an_empty_stratum_is_nan_throughout():
     stratum = case_stratum("none", cases_table().iloc[:0])
-    assert stratum["cases"] == 0
-    assert all(math.isnan(entry["mean"]) for entry in stratum["metrics"].values())
-    assert all(math.isnan(entry["value"]) for entry in stratum["pooled"].values())
+    assert stratum.cases == 0
+    assert all(math.isnan(entry.mean) for entry in stratum.metrics.values())
+    assert all(math.isnan(entry.value) for entry in stratum.pooled.values())
 
 
 def lesions_table() -> pd.DataFrame:
@@ -101,14 +103,14 @@ def lesions_table() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def stratum_of(name: str) -> dict:
+def stratum_of(name: str) -> LesionStratum:
     table = lesions_table()
     return lesion_stratum(name, table[in_stratum(name, table["volume_ml"], BINS)], ["a", "b", "c"])
 
 
 def test_lesions_and_false_positives_fall_into_bins_by_their_own_volume():
     small = stratum_of("< 1 mL")
-    assert {k: small[k] for k in ("lesions", "missed", "false_positives", "tp", "fp", "fn")} == {
+    assert {k: getattr(small, k) for k in ("lesions", "missed", "false_positives", "tp", "fp", "fn")} == {
         "lesions": 2,
         "missed": 1,
         "false_positives": 1,
@@ -116,8 +118,8 @@ def test_lesions_and_false_positives_fall_into_bins_by_their_own_volume():
         "fp": 2,  # the false positive and the unmatched prediction
         "fn": 1,
     }
-    assert small["false_positive_ml"] == pytest.approx(0.3)
-    values = {name: estimate["value"] for name, estimate in small["estimates"].items()}
+    assert small.false_positive_size == pytest.approx(0.3)
+    values = {name: estimate.value for name, estimate in small.estimates.items()}
     assert values == pytest.approx(
         {
             "detection_rate": 1 / 2,
@@ -134,23 +136,26 @@ def test_lesions_and_false_positives_fall_into_bins_by_their_own_volume():
 
 
 def test_nothing_matched_is_zero_and_no_lesion_is_undefined():
-    large = {name: estimate["value"] for name, estimate in stratum_of(">= 5 mL")["estimates"].items()}
+    large = {name: estimate.value for name, estimate in stratum_of(">= 5 mL").estimates.items()}
     assert (large["pq"], large["sq"], large["rq"]) == (0, 0, 0)
     assert math.isnan(large["sq_matched"])
     middle = stratum_of("1-5 mL")
-    assert middle["false_positives"] == 1
-    assert math.isnan(middle["estimates"]["detection_rate"]["value"])
+    assert middle.false_positives == 1
+    assert math.isnan(middle.estimates["detection_rate"].value)
     empty = lesion_stratum("all", lesions_table().iloc[:0], ["a"])
-    assert math.isnan(empty["estimates"]["pq"]["value"])
-    assert empty["estimates"]["false_positives_per_case"]["value"] == 0
+    assert math.isnan(empty.estimates["pq"].value)
+    assert empty.estimates["false_positives_per_case"].value == 0
 
 
 def test_the_bins_add_up_to_all():
     cases = cases_table()
     both = tables(cases, lesions_table(), BINS)
-    counts = {stratum["name"]: stratum["cases"] for stratum in both["case_strata"]}
+    counts = {stratum.name: stratum.cases for stratum in both.case_strata}
     assert counts == {"all": 4, "none": 2, "< 1 mL": 1, "1-5 mL": 1, "< 5 mL": 2, ">= 5 mL": 0}
-    lesions = {stratum["name"]: stratum for stratum in both["lesion_strata"]}
+    lesions = {name: both.lesion_stratum(name) for name in ("all", "< 5 mL", *BINS.names)}
     for key in ("lesions", "missed", "false_positives", "tp", "fp", "fn"):
-        assert lesions["all"][key] == sum(lesions[name][key] for name in BINS.names)
-        assert lesions["< 5 mL"][key] == lesions["< 1 mL"][key] + lesions["1-5 mL"][key]
+        counts = {name: getattr(stratum, key) for name, stratum in lesions.items()}
+        assert counts["all"] == sum(counts[name] for name in BINS.names)
+        assert counts["< 5 mL"] == counts["< 1 mL"] + counts["1-5 mL"]
+    with pytest.raises(KeyError, match="2-3 mL"):
+        both.case_stratum("2-3 mL")

@@ -34,7 +34,9 @@ def test_every_letter_is_in_a_combination():
 
 def test_a_term_is_a_formula_and_a_row(monkeypatch):
     monkeypatch.setattr(formulas, "missed", lambda predicted, reference, overlap: reference - overlap, raising=False)
-    monkeypatch.setitem(TERMS, "M", Term("missed", "volume that was not found", 0.5, "formulas:missed", "overlap"))
+    monkeypatch.setitem(
+        TERMS, "M", Term("missed", "volume that was not found", 0.5, "formulas:missed", "overlap", "tab:pink")
+    )
     monkeypatch.setattr(terms, "COMBINATIONS", (*COMBINATIONS, "DM"))
     logits, mask = torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4)
     value = build_loss("DM", regions=True)(logits, mask)

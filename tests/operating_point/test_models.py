@@ -18,7 +18,7 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from operating_point_rounding import Accumulation, accumulate, ensemble, may_differ
 
 from nnunetv2_sizepenalty.cli.main import main
-from nnunetv2_sizepenalty.evaluation.records import to_json
+from nnunetv2_sizepenalty.evaluation.nan_json import to_json
 from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
 from nnunetv2_sizepenalty.nnunet_io.thresholds import logit
 

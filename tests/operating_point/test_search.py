@@ -100,7 +100,7 @@ def test_what_is_written_is_what_is_returned_and_apply_reads_it(two_folds, tmp_p
         assert cut["lesion"] == written.classes["lesion"].choices[fold].cut
     assert point.source.cases["1"] == tuple(f"case_{i:02}" for i in range(1, 20, 2))
     assert set(point.classes["lesion"].cross_fit) == {"0", "1", "mean"}
-    assert math.isnan(point.classes["lesion"].calibration.volume_ratios[0]["soft_to_reference"])
+    assert math.isnan(point.classes["lesion"].calibration.volume_ratios[0].soft_to_reference)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_2d_image_is_measured_in_areas(write_model, tmp_path):
     model = type(model)(model.path, model.references)
     lesion = choose_operating_point(model, tmp_path / "out", grid=Grid((0.5,), (4, 40), "mm3")).classes["lesion"]
     assert (lesion.ensemble.min_size, lesion.ensemble.score) == (4, 1)
-    assert lesion.calibration.volume_ratios[2]["reference_px"] == 16
+    assert lesion.calibration.volume_ratios[2].reference == 16
 
 
 def test_the_terminal_shows_the_choice_its_worth_and_the_edge(two_folds, tmp_path, capsys):

@@ -242,3 +242,11 @@ def test_labels_switch_the_whole_page(two_labels):
         assert "<img" in page.locator("#viewer").get_attribute("data-case")
         assert page.locator("[data-part=stage]").screenshot() != before
         assert opened.complaints == []
+
+
+def test_the_viewer_of_photographs_counts_pixels(photographs):
+    with open_page(photographs.path) as opened:
+        assert opened.complaints == []
+        assert "Reference 30 px" in opened.page.locator("[data-part=about]").inner_text()
+        assert opened.page.locator("[data-part=lesions] button").all_inner_texts() == ["✕ 6 px", "● 24 px"]
+        assert column(opened.page, "lesions", 3) == ["6"] * 4

@@ -1,12 +1,15 @@
 """Axes of volumes, FROC's useful part, and that each spec is one that Vega-Lite compiles."""
 
 import itertools
+import math
 
 import pandas as pd
 import pytest
 import vl_convert
+from made_evaluations import make_froc_summary
 
-from nnunetv2_sizepenalty.evaluation.froc import Froc, make_curves
+from nnunetv2_sizepenalty.evaluation.calibration import Reliability, VolumeRatio
+from nnunetv2_sizepenalty.evaluation.froc import AveragePrecision, Froc, LabelFroc, MeanOverCases, make_curves
 from nnunetv2_sizepenalty.pages.axes import LogAxis, jitter, round_ticks
 from nnunetv2_sizepenalty.report import froc_section
 from nnunetv2_sizepenalty.report.charts.froc import useful
@@ -66,19 +69,17 @@ def test_curve_ends_where_candidates_grow_together():
 
 
 def froc() -> Froc:
-    entry = {
-        "lesion_average_precision": 0.25,
-        "voxel_average_precision": {"mean": 0.5, "cases": 4, "pooled": 0.75},
-        "expected_calibration_error": 0.1,
-        "neighbourhood_mm": 10.0,
-        "reliability": {"probability": [0.1, 0.9], "observed": [0.05, 0.8], "voxels": [100, 50]},
-        "volume_ratios": [
-            {"size": "none", "cases": 0, "soft_ml": 0.0, "hard_ml": 0.0, "reference_ml": 0.0}
-            | dict.fromkeys(("soft_to_hard", "soft_to_reference"), float("nan"))
-        ],
-    }
+    of_label = LabelFroc(
+        lesion_average_precision=0.25,
+        voxel_average_precision=AveragePrecision(mean=0.5, cases=4, pooled=0.75),
+        pr_auc=MeanOverCases(mean=0.5, cases=4),
+        expected_calibration_error=0.1,
+        neighbourhood_mm=10.0,
+        reliability=Reliability(probability=(0.1, 0.9), observed=(0.05, 0.8), voxels=(100, 50)),
+        volume_ratios=(VolumeRatio("none", 0, 0.0, 0.0, 0.0, math.nan, math.nan),),
+    )
     empty = pd.DataFrame()
-    return Froc(curves(), empty, empty, {"bins_ml": [1.0], "labels": {"a": entry}, "description": "default"})
+    return Froc(curves(), empty, empty, make_froc_summary(edges=(1.0,), labels={"a": of_label}))
 
 
 def test_froc_specs_compile():

@@ -8,7 +8,7 @@ from PIL import Image
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.report import write_report
-from nnunetv2_sizepenalty.report.page import niivue_bundle
+from nnunetv2_sizepenalty.report.niivue import niivue_bundle
 
 
 def page_data(page: str) -> dict:
@@ -128,3 +128,20 @@ def test_photographs_need_no_volume_viewer(photographs):
     assert all(scan["flat"] and scan["image"] is None for scan in scans.values())
     assert all(scan["slices"]["images"][0].startswith("data:image/jpeg") for scan in scans.values())
     assert "niivue={}" not in photographs.page
+
+
+def test_sizes_of_photographs_are_pixels(photographs):
+    data = json.dumps(page_data(photographs.page))
+    text = without_scripts(photographs.page)
+    assert not re.search(r"\bmL\b|[a-z]_ml\b", text + data)
+    assert "4 of 8 lesions missed." in text
+    assert "Each has 6 px." in text
+    assert "&lt; 10 px" in text
+    for words in (
+        "lesion area (px)",
+        "reference area (px)",
+        "predicted area (px)",
+        "prediction \\u2212 reference (px)",
+    ):
+        assert words in data
+    assert {row["volume_px"] for row in page_data(photographs.page)["labels"][0]["datasets"]["lesions"]} == {6, 24}

@@ -5,6 +5,7 @@ import math
 import pandas as pd
 import pytest
 
+from nnunetv2_sizepenalty.evaluation.summary import Estimate, LabelSummary, LesionStratum, Tables
 from nnunetv2_sizepenalty.pages.numbers import interval, number, percent, plural, size_name
 from nnunetv2_sizepenalty.report import words
 
@@ -54,10 +55,10 @@ def test_plural():
 
 
 def stratum(lesions, missed, false_positives=0):
-    estimate = {"value": 0.5, "low": 0.25, "high": 0.75, "interval": "BCa"}
+    estimate = Estimate(value=0.5, low=0.25, high=0.75, interval="BCa")
     estimates = dict.fromkeys(("detection_rate", "false_positives_per_case"), estimate)
-    entry = {"lesions": lesions, "missed": missed, "false_positives": false_positives, "false_positive_ml": 1.5}
-    return {"tables": {"lesion_strata": [entry | {"name": "all", "estimates": estimates}], "case_strata": []}}
+    every = LesionStratum("all", lesions, missed, false_positives, 1.5, tp=0, fp=0, fn=0, estimates=estimates)
+    return LabelSummary((1,), Tables((), (every,)), {})
 
 
 @pytest.mark.parametrize(

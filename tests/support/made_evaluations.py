@@ -8,8 +8,10 @@ import pandas as pd
 
 from nnunetv2_sizepenalty.comparison.models import Model
 from nnunetv2_sizepenalty.evaluation import Evaluation
-from nnunetv2_sizepenalty.evaluation.records import CASE_COLUMNS
+from nnunetv2_sizepenalty.evaluation.froc import FrocSummary
+from nnunetv2_sizepenalty.evaluation.metrics import CASE_COLUMNS
 from nnunetv2_sizepenalty.evaluation.runs import mean_over_repeats, repeats_of
+from nnunetv2_sizepenalty.evaluation.summary import LabelSummary, Summary, Tables
 
 
 def make_evaluation(cases: Sequence[str], summary: dict[str, Any] | None = None, **columns: Any) -> Evaluation:
@@ -32,13 +34,38 @@ def make_evaluation(cases: Sequence[str], summary: dict[str, Any] | None = None,
             "detected": table["missed"] == 0,
         }
     )
-    whole = {
-        "settings": {"min_voxels": 0, "connectivity": float("nan")},
+    return Evaluation(table, lesions[lesions["volume_ml"] > 0].reset_index(drop=True), make_summary(**(summary or {})))
+
+
+def make_summary(**fields: Any) -> Summary:
+    """A summary of the label "lesion", its value 1 and its tables empty; `fields` are others than the default's."""
+    default = {
+        "version": "0",
+        "reference_folder": "reference",
+        "prediction_folder": "prediction",
+        "protocol": "default",
         "description": "default",
-        "bins_ml": [1.0, 5.0],
-        "labels": {"lesion": {"values": [1]}},
+        "settings": {"min_voxels": 0, "connectivity": None},
+        "edges": (1.0, 5.0),
+        "cases": 0,
+        "missing": (),
+        "without_reference": (),
+        "groups": {},
+        "ignore": (),
+        "labels": {"lesion": empty_label(1)},
     }
-    return Evaluation(table, lesions[lesions["volume_ml"] > 0].reset_index(drop=True), whole | (summary or {}))
+    return Summary(**default | fields)
+
+
+def empty_label(*values: int) -> LabelSummary:
+    """A label of those values, without a stratum."""
+    return LabelSummary(values, Tables((), ()), {})
+
+
+def make_froc_summary(**fields: Any) -> FrocSummary:
+    """The summary of probabilities without a label; `fields` are others than the default's."""
+    names = ("version", "reference_folder", "probabilities_folder", "protocol", "description")
+    return FrocSummary(**dict.fromkeys(names, "default") | {"edges": (1.0, 5.0), "cases": 0, "labels": {}} | fields)
 
 
 def make_model(name: str, *runs: Evaluation) -> Model:

@@ -1,10 +1,12 @@
 """What every threshold would give: sensitivity against false positives by size, and reliability."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import altair as alt
 import pandas as pd
 
+from nnunetv2_sizepenalty.evaluation.calibration import Reliability
 from nnunetv2_sizepenalty.pages.axes import PLAIN
 from nnunetv2_sizepenalty.pages.numbers import size_name
 from nnunetv2_sizepenalty.pages.theme import SERIES, colour
@@ -77,9 +79,9 @@ def froc_chart(curves: pd.DataFrame, sizes: Sequence[str]) -> alt.LayerChart:
     ).properties(height=340)
 
 
-def reliability_chart(reliability: dict[str, list[float]]) -> alt.LayerChart:
+def reliability_chart(reliability: Reliability) -> alt.LayerChart:
     """Observed share of lesion voxels against the predicted probability; the diagonal is perfect calibration."""
-    points = pd.DataFrame(reliability)
+    points = pd.DataFrame(asdict(reliability))
     axis = {"values": [0, 0.25, 0.5, 0.75, 1], "labelExpr": PLAIN}
     x = alt.X("probability:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(title="probability", **axis))
     y = alt.Y("observed:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(title="share that is lesion", **axis))

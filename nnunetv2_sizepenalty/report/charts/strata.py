@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from nnunetv2_sizepenalty.evaluation.records import Metric
+from nnunetv2_sizepenalty.evaluation.metrics import Metric
 from nnunetv2_sizepenalty.lesions import ML, SizeUnit
 from nnunetv2_sizepenalty.pages.axes import PLAIN, ring, round_ticks, selected_param, targets
 from nnunetv2_sizepenalty.pages.theme import colour
