@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-djfile", metavar="FILE", type=Path, help="dataset.json with the labels; default: all above 0 is one label"
     )
     parser.add_argument("--images", metavar="DIR", type=Path, help="images (CASE_0000.ENDING) for the report's viewer")
+    parser.add_argument(
+        "--channel", metavar="NAME", help="image that the viewer shows first, name or number; default: DWI if named"
+    )
     parser.add_argument("--cases", metavar="CASE", nargs="+", default=[], help="cases for the report's viewer besides")
     parser.add_argument("--froc", metavar="DIR", type=Path, help="output of `froc` for the report's curves")
     parser.add_argument("--groups", metavar="CSV", type=Path, help="column case and columns to make tables by")
@@ -94,6 +97,7 @@ def run(args: argparse.Namespace) -> None:
             reference_folder=args.reference,
             prediction_folder=args.prediction,
             images_folder=args.images,
+            channel=args.channel,
             cases=args.cases,
             froc=froc,
         )

@@ -83,8 +83,8 @@ def read_side_by_side(
             f"true {unit.shown(row[unit.column('reference')])}, "
             f"predicted {unit.shown(row[unit.column('prediction')])}, Dice {row['dice']:.4f}"
         )
-    image = sources.image(case, grid.shape)
-    scan = make_scan(dict.fromkeys(predictions, reference), predictions, image, grid.affine)
+    images = sources.images(case, grid.shape)
+    scan = make_scan(dict.fromkeys(predictions, reference), predictions, images, grid.affine)
     codes = scan.codes[models[0].name]
     z = int(np.isin(codes, (REFERENCE_ALONE, BOTH)).sum(axis=(0, 1)).argmax())
     return SideBySide(case, why, scan, z, captions)

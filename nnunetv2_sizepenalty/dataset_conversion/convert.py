@@ -1,5 +1,6 @@
 """Cases to what nnU-Net reads: a raw dataset to train on, or a folder of images to predict on."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from nnunetv2_sizepenalty.dataset_conversion.volumes import (
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.lesions import label_components
 from nnunetv2_sizepenalty.mismatch import CHANNELS, mismatch_of, scale_to_unit
-from nnunetv2_sizepenalty.nnunet_io.dataset import declared_channels
-from nnunetv2_sizepenalty.nnunet_io.file_names import IMAGES, REFERENCES, TEST_IMAGES
+from nnunetv2_sizepenalty.nnunet_io.dataset import CHANNEL_TITLES, declared_channels
+from nnunetv2_sizepenalty.nnunet_io.file_names import DATASET_JSON, IMAGES, REFERENCES, TEST_IMAGES
 from nnunetv2_sizepenalty.parallel import map_cases
 
 FILE_ENDING = ".nii.gz"
@@ -78,6 +79,8 @@ def convert_images(
 ) -> Path:
     """Writes `CASE_0000.nii.gz`, `_0001` and `_0002`, as `nnUNetv2_predict` reads them, to a new folder.
 
+    Beside them stands a dataset.json with the channels' names alone, which nnU-Net passes over and reports read.
+
     Raises:
         UserError: a case is refused (nothing is written), or the folder exists and `overwrite` is off or it holds
             other files than these.
@@ -86,12 +89,17 @@ def convert_images(
     _require_sources_outside(cases, folder)
     if folder.exists():
         ours = re.compile(rf".+_\d{{4}}{re.escape(FILE_ENDING)}")
-        if not folder.is_dir() or not all(ours.fullmatch(path.name) for path in folder.iterdir()):
+        if not folder.is_dir() or not all(
+            path.name == DATASET_JSON or ours.fullmatch(path.name) for path in folder.iterdir()
+        ):
             raise UserError(f"{folder} holds other files than converted images; choose another folder")
         if any(folder.iterdir()) and not overwrite:
             raise UserError(f"{folder} exists; choose another folder or replace it with --overwrite")
     with atomic_folder(folder, overwrite=overwrite) as temporary:
         _convert_all(cases, temporary, None, channels, processes)
+        names = list(CHANNELS)[: 2 if channels.plain else None]
+        titles = {str(number): CHANNEL_TITLES.get(role, role) for number, role in enumerate(names)}
+        (temporary / DATASET_JSON).write_text(json.dumps({"channel_names": titles}, indent=2), encoding="utf-8")
     return folder
 
 

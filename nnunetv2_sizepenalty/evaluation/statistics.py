@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from nnunetv2_sizepenalty.evaluation.summary import Aggregate, Estimate
@@ -18,12 +19,13 @@ CONFIDENCE = 0.95
 OfSums = Callable[[np.ndarray, int], np.ndarray]
 
 
-def bootstrap(rows: np.ndarray, of_sums: OfSums) -> list[Estimate]:
+def bootstrap(rows: np.ndarray, of_sums: OfSums, bounds: tuple[ArrayLike, ArrayLike]) -> list[Estimate]:
     """Statistics that depend on sums over cases alone, with the interval of each when cases are resampled.
 
     Args:
         rows: what is summed, shape (rows, cases).
         of_sums: the statistics.
+        bounds: what each statistic can't be below and above; rounding must not carry an interval beyond.
 
     Returns:
         An estimate a statistic. Its interval is "BCa", "percentile" where BCa is undefined (for instance where all
@@ -56,6 +58,7 @@ def bootstrap(rows: np.ndarray, of_sums: OfSums) -> list[Estimate]:
             ).confidence_interval
         found = undecided & np.isfinite(interval.low) & np.isfinite(interval.high)
         low[found], high[found], how[found] = interval.low[found], interval.high[found], method
+    low, high = (np.clip(end.astype(float), *bounds) for end in (low, high))
     return [
         Estimate(value=float(v), low=float(lo), high=float(hi), interval=str(h))
         for v, lo, hi, h in zip(value, low, high, how, strict=True)
@@ -82,7 +85,8 @@ def mean_estimates(rows: np.ndarray) -> list[Estimate]:
     def means(sums: np.ndarray, n: int) -> np.ndarray:
         return sums / n + start.reshape(-1, *(1,) * (sums.ndim - 1))
 
-    return bootstrap(rows - start, means)
+    bounds = (rows.min(axis=1), rows.max(axis=1)) if rows.shape[1] else (-math.inf, math.inf)
+    return bootstrap(rows - start, means, bounds)
 
 
 def mean_estimate(values: Sequence[float]) -> Estimate:
@@ -97,7 +101,11 @@ def ratio_estimates(numerators: Sequence[Sequence[float]], denominator: Sequence
     Proportions of lesions and pooled Dice are such ratios.
     """
     rows = np.array([*numerators, denominator], dtype=float)
-    return bootstrap(rows[:, rows[-1] > 0], lambda sums, _: sums[:-1] / sums[-1])
+    rows = rows[:, rows[-1] > 0]
+    ratios = rows[:-1] / rows[-1]
+    # A ratio of sums lies between the ratios of the summands.
+    bounds = (ratios.min(axis=1), ratios.max(axis=1)) if rows.shape[1] else (-math.inf, math.inf)
+    return bootstrap(rows, lambda sums, _: sums[:-1] / sums[-1], bounds)
 
 
 def ratio_estimate(numerator: Sequence[float], denominator: Sequence[float]) -> Estimate:
@@ -106,12 +114,17 @@ def ratio_estimate(numerator: Sequence[float], denominator: Sequence[float]) -> 
 
 
 def lin_ccc(x: Sequence[float], y: Sequence[float]) -> Estimate:
-    """Lin's concordance correlation coefficient with variances over n (Lin 1989, doi:10.2307/2532051)."""
+    """Lin's concordance correlation coefficient with variances over n (Lin 1989, doi:10.2307/2532051).
+
+    One case has no concordance: the value is undefined.
+    """
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if len(x) == 1:
+        x, y = x[:0], y[:0]
     if len(x):
         # A common shift changes nothing and keeps the squares small.
         x, y = x - x.mean(), y - x.mean()
-    return bootstrap(np.stack([x, y, x * x, y * y, x * y]), _concordance)[0]
+    return bootstrap(np.stack([x, y, x * x, y * y, x * y]), _concordance, (-1.0, 1.0))[0]
 
 
 def _concordance(sums: np.ndarray, n: int) -> np.ndarray:

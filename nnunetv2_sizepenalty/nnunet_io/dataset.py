@@ -9,6 +9,8 @@ from typing import Any
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.file_names import DATASET_JSON, IMAGES, REFERENCES
 
+CHANNEL_TITLES = {"adc": "ADC", "dwi": "DWI"}
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -61,6 +63,17 @@ def declared_channels(channels: dict[str, int]) -> dict[str, Any]:
 def mismatch_channels(dataset_json: dict[str, Any]) -> dict[str, int] | None:
     """Reads what `declared_channels` was given; None in other people's datasets."""
     return dataset_json.get("size_penalty", {}).get("channels")
+
+
+def channel_names(dataset_json: dict[str, Any]) -> dict[int, str]:
+    """Reads what each channel is called: our roles where they are declared, else the names that tell channels apart.
+
+    nnU-Net's `channel_names` choose the normalisation, so that several may share one ("noNorm").
+    """
+    names = {int(number): str(name) for number, name in dataset_json.get("channel_names", {}).items()}
+    told = {number: name for number, name in names.items() if list(names.values()).count(name) == 1}
+    roles = mismatch_channels(dataset_json) or {}
+    return told | {number: CHANNEL_TITLES.get(role, role) for role, number in roles.items()}
 
 
 def find_dataset(dataset: str) -> Dataset:

@@ -36,6 +36,14 @@ def percent(value: float | None) -> str:
     return f"{text} %"
 
 
+def threshold(value: float | None) -> str:
+    """A threshold on a probability: `number`, with as many digits as tell it from 1."""
+    digits = 3
+    while value is not None and value < 1 and float(f"{value:.{digits}f}") == 1 and digits < 16:
+        digits += 1
+    return f"{value:.{digits}f}" if digits > 3 else number(value)
+
+
 def p_value(p: float | None) -> str:
     """Two digits, "< 0.001" below that."""
     return "< 0.001" if p is not None and p < 0.001 else number(p, 2)
@@ -45,6 +53,8 @@ def interval(low: float | None, high: float | None, digits: int = 3) -> str:
     """ "0.61 to 0.70"; empty where it is undefined."""
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return ""
+    # What is left of a sum that is 0 but for rounding reads as 0.
+    low, high = (0 if abs(end) < 1e-12 * max(abs(low), abs(high)) else end for end in (low, high))
     return f"{number(low, digits)} to {number(high, digits)}"
 
 

@@ -1,6 +1,7 @@
-"""Which cases the page carries whole, for its viewer."""
+"""Which cases the page carries whole, for its viewer, and which of them first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.kinds import REFERENCE
@@ -47,3 +48,13 @@ def choose_cases(evaluation: Evaluation, named: Sequence[str] = (), per_group: i
             chosen.setdefault(case, reason)
     # Nothing with a Dice: lesion-free cases predicted empty. Show some all the same.
     return chosen or dict.fromkeys(sorted(known)[:per_group], MEDIAN)
+
+
+def by_importance(chosen: Mapping[str, str]) -> list[str]:
+    """The chosen cases (case -> why), most important first: the named ones, then of each reason one, and so on."""
+    reasons: dict[str, list[str]] = {}
+    for case, reason in chosen.items():
+        reasons.setdefault(reason, []).append(case)
+    named = reasons.pop(NAMED, [])
+    rounds = zip_longest(*reasons.values())
+    return [*named, *(case for cases in rounds for case in cases if case is not None)]

@@ -1,44 +1,134 @@
-"""The scans that a page carries, as its viewer reads them."""
+"""The scans that a page carries, as its viewer reads them, within a budget."""
 
+import base64
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
+from tqdm import tqdm
 
 from nnunetv2_sizepenalty.evaluation.kinds import REFERENCE
-from nnunetv2_sizepenalty.report.scans import BOTH, PREDICTION_ALONE, REFERENCE_ALONE, Scan, nifti_base64
-from nnunetv2_sizepenalty.report.slices import image_url, overlay_url, shown_slices
+from nnunetv2_sizepenalty.report.scans import Channel, Scan, nifti_base64
+from nnunetv2_sizepenalty.report.slices import on_screen
+from nnunetv2_sizepenalty.report.sources import Sources
+
+# Characters of volumes in a page. Scripts take 3 MB and a thousand cases' rows about 1 MB: the page stays below 10 MB.
+BUDGET = 5_500_000
+# Masks alone: NiiVue draws overlays on something only, plain grey.
+BLANK = 28
 
 
-def embed_scan(scan: Scan, case: str, why: str) -> dict[str, Any]:
-    """Volumes for NiiVue (none for a 2D case) and pictures of the slices that hold lesions, as base64."""
-    z = shown_slices(scan)
-    flat = scan.shape[2] == 1
-    # NiiVue draws overlays on something only: masks alone stand on plain grey.
-    image = np.full(scan.shape, 28, np.uint8) if scan.image is None else scan.image
+@dataclass
+class Embedded:
+    """What the page carries.
+
+    Attributes:
+        scans: case -> what the viewer reads.
+        located: (case, label, whether of the reference) -> voxels of its lesions (n, 3) and their widths in mm.
+        left_out: cases that were chosen but are not here; a case's other channels that are not are in its scan.
+    """
+
+    scans: dict[str, dict[str, Any]] = field(default_factory=dict)
+    located: dict[tuple[str, str, bool], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+    @property
+    def without_channels(self) -> int:
+        """How many cases have channels that are left out."""
+        return sum(bool(scan["left_out"]) for scan in self.scans.values())
+
+
+def embed_scans(
+    sources: Sources, chosen: Mapping[str, str], order: Iterable[str], always: int, budget: int = BUDGET
+) -> Embedded:
+    """Reads the chosen cases and keeps what fits: masks and first channel of each, then the other channels.
+
+    Args:
+        chosen: case -> why it is shown, as the viewer lists them.
+        order: the same cases, most important first.
+        always: how many of those are kept whatever they cost.
+        budget: characters of volumes in the page.
+    """
+    embedded, spent, further = Embedded(), 0, {}
+    # no bar outside a terminal
+    for number, case in enumerate(tqdm(list(order), desc="reading for the report", unit="case", disable=None)):
+        if number >= always and spent >= budget:
+            embedded.left_out.append(case)
+            continue
+        scan, places = sources.read(case)
+        entry = _entry(scan, case, chosen[case])
+        cost = sum(map(len, entry["masks"].values())) + sum(len(c["data"]) for c in entry["channels"])
+        if number >= always and spent + cost > budget:
+            embedded.left_out.append(case)
+            continue
+        spent += cost
+        embedded.scans[case] = entry
+        names = list(scan.channels)[1:]
+        further[case] = [_channel(scan, name) for name in names]
+        embedded.located |= {(case, *key): scan.place(found) for key, found in places.items()}
+    for case, channels in further.items():
+        for channel in channels:
+            if spent + len(channel["data"]) > budget:
+                embedded.scans[case]["left_out"].append(channel["name"])
+            else:
+                spent += len(channel["data"])
+                embedded.scans[case]["channels"].append(channel)
+    embedded.scans = {case: embedded.scans[case] for case in chosen if case in embedded.scans}
+    return embedded
+
+
+def _entry(scan: Scan, case: str, why: str) -> dict[str, Any]:
+    """Masks and first channel: gzipped NIfTI as base64, JPEG where the image is a colour photograph."""
+    first = next(iter(scan.channels), None)
+    blank = Channel(np.full(scan.shape, BLANK, np.uint8), 0, 255, (0, 255))
     return {
         "case": case,
         "why": why,
-        "flat": flat,
+        "flat": scan.shape[2] == 1,
         "shape": list(scan.shape),
         "spacing_mm": [round(float(s), 4) for s in scan.spacing_mm],
         "shrink": max(scan.shrink),
-        "image": None if flat else nifti_base64(image, scan.affine),
-        "masks": {} if flat else {label: nifti_base64(codes, scan.affine) for label, codes in scan.codes.items()},
-        "slices": {
-            "z": z,
-            "images": None if scan.image is None else [image_url(scan, at) for at in z],
-            "masks": {label: [overlay_url(scan, label, at) for at in z] for label in scan.codes},
-        },
+        "to_file": np.linalg.inv(scan.index)[:3].round(5).tolist(),
+        "file_shape": list(scan.file_shape),
+        "slice_axis": int(scan.file_axes[2]),
+        "channels": [_as_json("", blank, scan.affine) if first is None else _channel(scan, first)],
+        "left_out": [],
+        "masks": {label: nifti_base64(codes, scan.affine) for label, codes in scan.codes.items()},
     }
 
 
-def locate_lesions(lesions: pd.DataFrame, scans: dict[str, Scan], label: str) -> list[list[int] | None]:
-    """The voxel of each lesion in its scan, None for a case that the page does not carry."""
-    reference, prediction = (REFERENCE_ALONE, BOTH), (PREDICTION_ALONE, BOTH)
-    return [
-        scans[row.case].locate(row.z, row.y, row.x, label, reference if row.kind == REFERENCE else prediction)
-        if row.case in scans
-        else None
-        for row in lesions.itertuples()
-    ]
+def _channel(scan: Scan, name: str) -> dict[str, Any]:
+    return _as_json(name, scan.channels[name], scan.affine)
+
+
+def _as_json(name: str, channel: Channel, affine: np.ndarray) -> dict[str, Any]:
+    colours = channel.values.ndim == 4
+    return {
+        "name": name,
+        "data": _jpeg_url(channel.values[:, :, 0]) if colours else nifti_base64(channel.values, affine),
+        "low": float(f"{channel.low:.6g}"),
+        "high": float(f"{channel.high:.6g}"),
+        "window": list(channel.window),
+    }
+
+
+def _jpeg_url(plane: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(on_screen(plane))).save(buffer, "JPEG", quality=88)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def locate_lesions(lesions: pd.DataFrame, embedded: Embedded, label: str) -> list[dict[str, Any]]:
+    """Of each lesion its voxel in its scan (`at`, None for a case that the page does not carry) and its width in mm."""
+    found = []
+    for case, kind, number in zip(lesions["case"], lesions["kind"], lesions["lesion"], strict=True):
+        voxels, widths = embedded.located.get((case, label, kind == REFERENCE), ((), ()))
+        if case in embedded.scans and number <= len(voxels):
+            found.append({"at": voxels[number - 1].tolist(), "wide_mm": round(float(widths[number - 1]), 2)})
+        else:
+            found.append({"at": None, "wide_mm": None})
+    return found

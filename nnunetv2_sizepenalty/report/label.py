@@ -36,7 +36,7 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc
 
     Args:
         name: the label.
-        at: key of a lesion -> its voxel in its embedded scan.
+        at: key of a lesion -> where it lies in its embedded scan (`embed.locate_lesions`).
         froc: the same predictions' probabilities, where they were scored.
     """
     summary, unit = evaluation.summary.labels[name], evaluation.summary.unit
@@ -70,7 +70,7 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc
         "charts": charts,
         "datasets": {
             "cases": rows.records(cases, unit.columns(CASE_COLUMNS)),
-            "lesions": [{**row, "at": at.get(row["key"])} for row in lesion_records],
+            "lesions": [row | at[row["key"]] for row in lesion_records],
         },
     }
 

@@ -1,4 +1,4 @@
-"""Reads a case's masks and image for the viewer: the masks as they were scored."""
+"""Reads a case's masks and images for the viewer: the masks as they were scored."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.instances import find_instances
+from nnunetv2_sizepenalty.evaluation.instances import Instances, find_instances
 from nnunetv2_sizepenalty.evaluation.masks import ENDINGS, Grid, MaskReader, mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.evaluation.summary import Summary
 from nnunetv2_sizepenalty.nnunet_io.classes import Label
-from nnunetv2_sizepenalty.nnunet_io.dataset import mismatch_channels
-from nnunetv2_sizepenalty.nnunet_io.file_names import DATASET_JSON
-from nnunetv2_sizepenalty.nnunet_io.json_file import read_json
+from nnunetv2_sizepenalty.report.channels import ChannelNames, find_images, read_channel_names
+from nnunetv2_sizepenalty.report.places import Places, find_places
 from nnunetv2_sizepenalty.report.scans import Scan, make_scan
 
 
@@ -26,12 +25,13 @@ def filter_of(summary: Summary) -> Protocol:
 
 @dataclass(frozen=True)
 class Sources:
-    """The folders of one evaluation."""
+    """The folders of one evaluation; `channel`, a name or number, is the one to show first."""
 
     summary: Summary
     reference_folder: Path
     prediction_folder: Path
     images_folder: Path | None = None
+    channel: str | None = None
 
     @cached_property
     def _references(self) -> tuple[MaskReader, dict[str, Path]]:
@@ -42,15 +42,15 @@ class Sources:
         return mask_reader(self.prediction_folder)
 
     @cached_property
-    def _channel(self) -> str:
-        try:
-            channels = mismatch_channels(read_json(self.images_folder.parent / DATASET_JSON))
-            return f"_{channels['dwi']:04d}"
-        except (UserError, AttributeError, KeyError, TypeError, ValueError):
-            return "_0000"
+    def _names(self) -> ChannelNames:
+        return read_channel_names(self.images_folder)
 
-    def masks(self, case: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Grid]:
-        """Reference and prediction of each label (z, y, x), one z where the case is a slice, and the file's grid.
+    @cached_property
+    def _image_files(self) -> dict[str, dict[int, Path]]:
+        return find_images(self.images_folder)
+
+    def instances(self, case: str) -> tuple[dict[str, Instances], dict[str, Instances], Grid]:
+        """The lesions of reference and prediction of each label, numbered as in lesions.csv, and the file's grid.
 
         Raises:
             UserError: a file is missing or can't be read.
@@ -67,43 +67,62 @@ class Sources:
         ignored = np.isin(reference, self.summary.ignore)
         reference, prediction = np.where(ignored, 0, reference), np.where(ignored, 0, prediction)
         labels = [Label(name, entry.values) for name, entry in self.summary.labels.items()]
+        rules = filter_of(self.summary)
 
-        def scored(array: np.ndarray, is_reference: bool) -> dict[str, np.ndarray]:
-            rules = filter_of(self.summary)
-            instances = {
+        def lesions(array: np.ndarray, is_reference: bool) -> dict[str, Instances]:
+            return {
                 label.name: find_instances(label.mask(array), grid.spacing_mm, rules, is_reference=is_reference)
                 for label in labels
             }
-            return {name: (found.labels != 0).reshape(_three_axes(array.shape)) for name, found in instances.items()}
 
-        return scored(reference, True), scored(prediction, False), grid
+        return lesions(reference, True), lesions(prediction, False), grid
 
-    def image(self, case: str, shape: tuple[int, ...]) -> np.ndarray | None:
-        """One channel (z, y, x), all three (3, z, y, x) of a colour photograph; None without a folder of images.
-
-        The channel is the first, or DWI where a dataset.json beside the folder says which one that is.
+    def masks(self, case: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Grid]:
+        """Reference and prediction of each label (z, y, x), one z where the case is a slice, and the file's grid.
 
         Raises:
-            UserError: the image is missing, can't be read, or has another shape than the masks.
+            UserError: a file is missing or can't be read.
+        """
+        reference, prediction, grid = self.instances(case)
+        return _masks(reference), _masks(prediction), grid
+
+    def images(self, case: str, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """Name -> channel (z, y, x), (3, z, y, x) of a colour photograph; empty without a folder of images.
+
+        First stands the channel that was asked for, or DWI where dataset.json names one, or the first.
+
+        Raises:
+            UserError: there is no image, no such channel, or an image that can't be read or has another shape than
+                the masks.
         """
         if self.images_folder is None:
-            return None
-        candidates = [
-            self.images_folder / f"{case}{channel}{ending}" for channel in (self._channel, "") for ending in ENDINGS
-        ]
-        path = next((p for p in candidates if p.is_file()), None)
-        if path is None:
-            wanted = f"{case}{self._channel}.nii.gz or the like"
+            return {}
+        files = self._image_files.get(case)
+        if not files:
+            wanted = f"{case}_0000.nii.gz or the like"
             raise UserError(f"{self.images_folder}: no image of {case} ({wanted}); mend --images")
-        image = _read_image(path)
-        if image.shape[1:] != _three_axes(shape):
-            raise UserError(f"{path}: {image.shape[1:]} instead of the masks' {_three_axes(shape)}; mend --images")
-        return image[:3] if len(image) in (3, 4) else image[0]
+        images = {}
+        for number in self._names.in_order(files, self.channel):
+            image = _read_image(files[number])
+            if image.shape[1:] != _three_axes(shape):
+                raise UserError(
+                    f"{files[number]}: {image.shape[1:]} instead of the masks' {_three_axes(shape)}; mend --images"
+                )
+            images[self._names.of(number)] = image[:3] if len(image) in (3, 4) else image[0]
+        return images
 
-    def scan(self, case: str) -> Scan:
-        """The case as the viewer draws it."""
-        reference, prediction, grid = self.masks(case)
-        return make_scan(reference, prediction, self.image(case, grid.shape), grid.affine)
+    def read(self, case: str) -> tuple[Scan, dict[tuple[str, bool], Places]]:
+        """The case as the viewer draws it, and where its lesions lie: (label, whether of the reference) -> places."""
+        reference, prediction, grid = self.instances(case)
+        images = self.images(case, grid.shape)
+        scan = make_scan(_masks(reference), _masks(prediction), images, grid.affine)
+        sides = ((True, reference), (False, prediction))
+        places = {(label, of): find_places(found) for of, side in sides for label, found in side.items()}
+        return scan, places
+
+
+def _masks(instances: dict[str, Instances]) -> dict[str, np.ndarray]:
+    return {name: (found.labels != 0).reshape(_three_axes(found.labels.shape)) for name, found in instances.items()}
 
 
 def _three_axes(shape: tuple[int, ...]) -> tuple[int, ...]:

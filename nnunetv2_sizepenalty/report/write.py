@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.evaluation.froc import Froc
 from nnunetv2_sizepenalty.evaluation.metrics import METRICS
@@ -12,10 +14,11 @@ from nnunetv2_sizepenalty.evaluation.records import Evaluation
 from nnunetv2_sizepenalty.lesions import SizeUnit
 from nnunetv2_sizepenalty.pages import theme
 from nnunetv2_sizepenalty.pages.export import write_figure
+from nnunetv2_sizepenalty.pages.numbers import plural
 from nnunetv2_sizepenalty.pages.offline import render
 from nnunetv2_sizepenalty.report import rows, tables
-from nnunetv2_sizepenalty.report.choice import choose_cases
-from nnunetv2_sizepenalty.report.embed import embed_scan, locate_lesions
+from nnunetv2_sizepenalty.report.choice import NAMED, by_importance, choose_cases
+from nnunetv2_sizepenalty.report.embed import Embedded, embed_scans, locate_lesions
 from nnunetv2_sizepenalty.report.froc_section import check_froc
 from nnunetv2_sizepenalty.report.label import make_label
 from nnunetv2_sizepenalty.report.niivue import niivue_bundle
@@ -60,6 +63,7 @@ def write_report(
     reference_folder: str | Path,
     prediction_folder: str | Path,
     images_folder: str | Path | None = None,
+    channel: str | None = None,
     cases: Sequence[str] = (),
     title: str | None = None,
     froc: Froc | None = None,
@@ -71,6 +75,8 @@ def write_report(
         evaluation: what `evaluate_folder` returns.
         reference_folder, prediction_folder: the masks that were evaluated.
         images_folder: nnU-Net's images (`CASE_0000.ENDING`); without it the viewer draws masks alone.
+        channel: the image to show first, its name or number; the default is DWI where a dataset.json names one, else
+            the first.
         cases: to show in the viewer, beside those with the largest missed lesions and with the lowest, median and
             highest Dice.
         title: of the page.
@@ -80,17 +86,18 @@ def write_report(
         The path of report.html.
 
     Raises:
-        UserError: a case of `cases` was not evaluated, or a mask or image can't be read.
+        UserError: a case of `cases` was not evaluated, there is no such channel, or a mask or image can't be read.
     """
     out = Path(out)
     images = None if images_folder is None else Path(images_folder)
-    sources = Sources(evaluation.summary, Path(reference_folder), Path(prediction_folder), images)
+    sources = Sources(evaluation.summary, Path(reference_folder), Path(prediction_folder), images, channel)
     chosen = choose_cases(evaluation, cases)
     page = make_page(evaluation, sources, chosen, title=title or "Segmentation report", froc=froc)
     path = out / "report.html"
     with atomic_file(path) as temporary:
         temporary.write_text(page.html, encoding="utf-8")
-    for stem, (chart, datasets) in page.figures.items():
+    charts = tqdm(page.figures.items(), desc="drawing figures", unit="figure", disable=None)
+    for stem, (chart, datasets) in charts:
         write_figure(chart, datasets, out / "figures" / stem)
     return path
 
@@ -110,13 +117,13 @@ def make_page(
     if froc is not None:
         check_froc(froc, evaluation.summary)
     unit = evaluation.summary.unit
-    scans = {case: sources.scan(case) for case in chosen}
+    named = sum(reason == NAMED for reason in chosen.values())
+    embedded = embed_scans(sources, chosen, by_importance(chosen), named)
     labels = []
     for name in evaluation.summary.labels:
         lesions = rows.lesion_rows(evaluation, name)
-        at = dict(zip(lesions["key"], locate_lesions(lesions, scans, name), strict=True))
+        at = dict(zip(lesions["key"], locate_lesions(lesions, embedded, name), strict=True))
         labels.append(make_label(evaluation, name, at, froc))
-    embedded = {case: embed_scan(scan, case, chosen[case]) for case, scan in scans.items()}
     html = render(
         "report.html.j2",
         TEMPLATES,
@@ -126,11 +133,11 @@ def make_page(
         labels=labels,
         caption_end=tables.caption_end(evaluation.summary),
         froc_caption_end="" if froc is None else tables.caption_end(froc.summary),
-        viewer_note=_viewer_note(evaluation, len(scans), sources.images_folder is not None),
-        volumes=any(not scan["flat"] for scan in embedded.values()),
+        viewer_note=_viewer_note(evaluation, embedded, sources.images_folder is not None),
+        volumes=any(not scan["flat"] for scan in embedded.scans.values()),
         data={
             "labels": [{key: label[key] for key in ("name", "charts", "datasets")} for label in labels],
-            "scans": embedded,
+            "scans": embedded.scans,
             "case_columns": case_table(unit),
             "lesion_columns": lesion_table(unit),
             "chart_config": theme.chart_config(),
@@ -147,12 +154,22 @@ def make_page(
     return Page(html, figures)
 
 
-def _viewer_note(evaluation: Evaluation, shown: int, images: bool) -> str:
-    """Which cases the viewer holds, and that it draws masks alone where it does."""
-    which = (
-        "All cases are here."
-        if shown == evaluation.summary.cases
-        else f"{shown} of {evaluation.summary.cases} cases are here: the largest missed lesions, the lowest, median "
-        "and highest Dice, and those named with --cases."
-    )
-    return which if images else f"No images were given (--images), so masks alone are drawn. {which}"
+def _viewer_note(evaluation: Evaluation, embedded: Embedded, images: bool) -> str:
+    """Which cases and channels the viewer holds, and that it draws masks alone where it does."""
+    shown, count = len(embedded.scans), evaluation.summary.cases
+    sentences = [] if images else ["No images were given (--images), so masks alone are drawn."]
+    if shown == count:
+        sentences.append("All cases are here.")
+    else:
+        sentences.append(
+            f"{shown} of {count} cases are here: the largest missed lesions, the lowest, median and highest Dice, and "
+            "those named with --cases."
+        )
+    if embedded.left_out:
+        sentences.append(f"{plural(len(embedded.left_out), 'case')} of those did not fit into the page.")
+    if embedded.without_channels:
+        sentences.append(
+            f"Of {plural(embedded.without_channels, 'case')} channels are left out for the page's size; a case named "
+            "with --cases comes first."
+        )
+    return " ".join(sentences)

@@ -1,124 +1,29 @@
-// The slice viewer. Two ways of drawing with one interface: show(scan, label), moveTo([x, y, z]), style({...}).
-// Voxels are indices (x, y, z) of the embedded volume, which is turned to RAS+.
+// The slice viewer: cases, channels, window and level, lesions. `drawings.js` draws.
 
-/** NiiVue on WebGL2: three planes, interpolated image. */
-class NiivueDrawing {
-  planes = true;
-  static async create(stage, onMove, onLoss) {
-    const canvas = document.createElement("canvas");
-    if (!canvas.getContext("webgl2")) return null;
-    stage.replaceChildren(canvas);
-    const nv = new niivue.Niivue({
-      isRadiologicalConvention: true, crosshairColor: [1, 1, 1, 0.75], crosshairWidth: 0.3, crosshairWidthUnit: "percent", crosshairGap: 5, show3Dcrosshair: false,
-      backColor: [0, 0, 0, 1], dragAndDropEnabled: false, scrollRequiresFocus: true, isResizeCanvas: true,
-      multiplanarShowRender: 0, fontSizeScaling: 0.3, logLevel: "error",
-    });
-    await nv.attachToCanvas(canvas, false);
-    canvas.addEventListener("webglcontextlost", onLoss);
-    nv.onLocationChange = (location) => onMove([...location.vox].slice(0, 3).map(Math.round));
-    return Object.assign(new NiivueDrawing(), { nv });
-  }
-  async show(scan, label) {
-    const load = (base64, name, options) => niivue.NVImage.loadFromBase64({ base64, name, ...options });
-    const image = await load(scan.image, "image.nii.gz", { colormap: "gray", cal_min: 0, cal_max: 255 });
-    const masks = await load(scan.masks[label], "masks.nii.gz", {});
-    while (this.nv.volumes.length) this.nv.removeVolume(this.nv.volumes[0]);
-    this.nv.addVolume(image);
-    this.nv.addVolume(masks);
-    this.paint();
-  }
-  style(style) {
-    this.look = style;
-    if (this.nv.volumes.length === 2) this.paint();
-  }
-  paint() {
-    const { reference, prediction, opacity, three } = this.look;
-    this.zoom();
-    const [first, second, both] = [1, 2, 3].map((code) => DATA.mask_colours[code]);
-    const rgb = [[0, 0, 0], first, second, reference && prediction ? both : reference ? first : second];
-    const alpha = [0, reference, prediction, reference || prediction].map((on) => (on ? 255 : 0));
-    const [R, G, B] = [0, 1, 2].map((channel) => rgb.map((colour) => colour[channel]));
-    this.nv.volumes[1].setColormapLabel({ R, G, B, A: alpha, I: [0, 1, 2, 3], labels: ["", "", "", ""] });
-    this.nv.setSliceType(three ? this.nv.sliceTypeMultiplanar : this.nv.sliceTypeAxial);
-    this.nv.setOpacity(1, opacity);
-  }
-  moveTo(voxel) {
-    this.nv.scene.crosshairPos = this.nv.vox2frac(voxel);
-    this.zoom();
-    this.nv.drawScene();
-  }
-  /** Magnifies around the cross-hair, which stays where it is on the screen. */
-  zoom() {
-    const { zoom } = this.look;
-    const mm = this.nv.frac2mm(this.nv.scene.crosshairPos);
-    this.nv.opts.crosshairWidth = 0.3 / zoom;
-    this.nv.scene.pan2Dxyzmm = [...[0, 1, 2].map((axis) => (1 - zoom) * mm[axis]), zoom];
-  }
-}
-
-/** Pictures of the slices that hold lesions, with a cross-hair of two lines. */
-class PictureDrawing {
-  planes = false;
-  constructor(stage, onMove) {
-    this.onMove = onMove;
-    this.frame = document.createElement("div");
-    this.frame.className = "pictures";
-    this.image = document.createElement("img");
-    this.overlay = Object.assign(document.createElement("img"), { className: "overlay" });
-    this.across = Object.assign(document.createElement("i"), { className: "across" });
-    this.down = Object.assign(document.createElement("i"), { className: "down" });
-    this.frame.append(this.image, this.overlay, this.across, this.down);
-    this.frame.addEventListener("click", (event) => {
-      const box = this.frame.getBoundingClientRect();
-      const [nx, ny] = this.scan.shape;
-      const x = nx - 1 - Math.floor(((event.clientX - box.left) / box.width) * nx);
-      const y = ny - 1 - Math.floor(((event.clientY - box.top) / box.height) * ny);
-      this.moveTo([Math.max(0, x), Math.max(0, y), this.voxel[2]]);
-      this.onMove(this.voxel);
-    });
-    stage.replaceChildren(this.frame);
-  }
-  async show(scan, label) {
-    Object.assign(this, { scan, label });
-    const [nx, ny] = scan.shape, [sx, sy] = scan.spacing_mm;
-    const ratio = (nx * sx) / (ny * sy);
-    Object.assign(this.frame.style, { aspectRatio: ratio, width: ratio >= 1 ? "100%" : "auto", height: ratio >= 1 ? "auto" : "100%" });
-  }
-  style({ opacity, zoom }) {
-    this.overlay.style.opacity = opacity;
-    this.frame.style.setProperty("--zoom", zoom);
-  }
-  moveTo([x, y, z]) {
-    const { slices, shape } = this.scan;
-    const nearest = slices.z.reduce((best, at, i) => (Math.abs(at - z) < Math.abs(slices.z[best] - z) ? i : best), 0);
-    this.voxel = [x, y, slices.z[nearest]];
-    this.image.hidden = !slices.images;
-    if (slices.images) this.image.src = slices.images[nearest];
-    this.image.alt = `Slice ${this.voxel[2] + 1} of ${this.scan.case}`;
-    this.overlay.src = slices.masks[this.label][nearest];
-    this.overlay.alt = "Reference and prediction";
-    this.frame.style.setProperty("--x", `${(100 * (shape[0] - 0.5 - x)) / shape[0]}%`);
-    this.frame.style.setProperty("--y", `${(100 * (shape[1] - 0.5 - y)) / shape[1]}%`);
-  }
-}
+// A lesion that is clicked is magnified until it is so many screen pixels wide.
+const LESION_PIXELS = 24;
 
 class Viewer {
   constructor(root, scans, { lesionsOf, caseOf, onPick, marks }) {
-    Object.assign(this, { root, scans, lesionsOf, caseOf, onPick, marks, label: 0, key: "" });
+    Object.assign(this, { root, scans, lesionsOf, caseOf, onPick, marks, label: 0, key: "", channel: "", magnified: 1 });
     this.find = (name) => root.querySelector(`[data-part="${name}"]`);
     this.fill();
     this.find("case").addEventListener("change", (event) => this.showCase(event.target.value));
-    this.find("slice").addEventListener("input", (event) => {
-      const at = Number(event.target.value);
-      this.move([this.voxel[0], this.voxel[1], this.drawing.planes ? at : this.scan.slices.z[at]]);
+    this.find("channel").addEventListener("change", (event) => this.showChannel(event.target.value));
+    this.find("slice").addEventListener("input", (event) => this.move([this.voxel[0], this.voxel[1], Number(event.target.value)]));
+    for (const part of ["reference", "prediction", "opacity", "window", "level"]) this.find(part).addEventListener("input", () => this.restyle());
+    this.find("zoom").addEventListener("input", (event) => {
+      this.magnified = Number(event.target.value);
+      this.restyle();
     });
-    for (const part of ["reference", "prediction", "opacity", "zoom"]) this.find(part).addEventListener("input", () => this.restyle());
+    this.find("reset").addEventListener("click", () => { this.resetWindow(); this.restyle(); });
     for (const button of root.querySelectorAll("[data-planes]")) {
       button.addEventListener("click", () => {
         for (const other of root.querySelectorAll("[data-planes]")) other.setAttribute("aria-pressed", String(other === button));
         this.restyle();
       });
     }
+    this.dragWindow(this.find("stage"));
   }
 
   fill() {
@@ -131,6 +36,16 @@ class Viewer {
     }));
   }
 
+  /** Across with the right button is the window, up and down the level. */
+  dragWindow(stage) {
+    stage.addEventListener("contextmenu", (event) => event.preventDefault());
+    stage.addEventListener("pointermove", (event) => {
+      if (!(event.buttons & 2)) return;
+      for (const [part, by] of [["window", event.movementX], ["level", -event.movementY]]) this.find(part).value = Number(this.find(part).value) + by;
+      this.restyle();
+    });
+  }
+
   async start(label) {
     this.label = label;
     const first = Object.values(this.scans)[0];
@@ -138,9 +53,8 @@ class Viewer {
       this.drawing = new PictureDrawing(this.find("stage"), (voxel) => this.moved(voxel));
       this.root.classList.add("pictures-only");
       this.find("planes").hidden = true;
-      this.find("layers").hidden = true;
     };
-    const onLoss = async () => { usePictures(); this.restyle(); await this.showCase(this.scan.case, this.voxel); };
+    const onLoss = async () => { usePictures(); await this.showCase(this.scan.case, this.voxel); };
     try {
       const volumes = !first.flat && typeof niivue !== "undefined";
       this.drawing = volumes && (await NiivueDrawing.create(this.find("stage"), (voxel) => this.moved(voxel), onLoss));
@@ -148,24 +62,66 @@ class Viewer {
       this.drawing = null;
     }
     if (!this.drawing) usePictures();
-    this.restyle();
     await this.showCase(first.case);
     this.root.dataset.ready = this.drawing.planes ? "volumes" : "pictures";
   }
 
-  restyle() {
-    this.drawing.style({
+  style() {
+    const [width, level] = ["window", "level"].map((part) => Number(this.find(part).value));
+    const shown = [level - width / 2, level + width / 2];
+    const { low, high } = this.image;
+    const value = (byte) => RowTable.text(low + (byte / 255) * (high - low), { digits: 3 });
+    this.find("range").textContent = `${value(shown[0])} to ${value(shown[1])}`;
+    this.root.dataset.window = shown.join(",");
+    return {
       reference: this.find("reference").checked, prediction: this.find("prediction").checked,
       opacity: Number(this.find("opacity").value), zoom: Number(this.find("zoom").value), three: this.find("three").getAttribute("aria-pressed") === "true",
-    });
+      window: shown, wide: this.wide ?? 0,
+    };
+  }
+
+  restyle() {
+    this.drawing.style(this.style());
+  }
+
+  resetWindow() {
+    const [first, last] = this.image.window;
+    Object.assign(this.find("window"), { value: last - first });
+    Object.assign(this.find("level"), { value: (first + last) / 2 });
+  }
+
+  /** Offers the case's channels; the one that was chosen before stays where the case has it. */
+  chooseChannel(name) {
+    const { channels, left_out } = this.scan;
+    this.image = channels.find((channel) => channel.name === name) ?? channels[0];
+    const option = (value, disabled) => Object.assign(document.createElement("option"), { value, disabled, textContent: disabled ? `${value} (not in this page)` : value });
+    this.find("channel").replaceChildren(...channels.map((channel) => option(channel.name, false)), ...left_out.map((channel) => option(channel, true)));
+    this.find("channel").value = this.image.name;
+    this.find("channels").hidden = channels.length + left_out.length < 2;
+    this.find("windowing").hidden = !this.image.name;
+    this.resetWindow();
+  }
+
+  async showChannel(name) {
+    this.channel = name;
+    const { voxel } = this;
+    this.chooseChannel(name);
+    await this.draw();
+    this.move(voxel);
+  }
+
+  async draw() {
+    this.drawing.look = this.style();
+    await this.drawing.show(this.scan, DATA.labels[this.label].name, this.scan.channels.indexOf(this.image));
   }
 
   /** Shows a case, at `voxel` or at its first lesion: a missed one, else the largest. */
   async showCase(name, voxel) {
     this.scan = this.scans[name];
     this.find("case").value = name;
-    await this.drawing.show(this.scan, DATA.labels[this.label].name);
-    const slices = this.drawing.planes ? this.scan.shape[2] : this.scan.slices.z.length;
+    this.chooseChannel(this.channel);
+    await this.draw();
+    const slices = this.scan.shape[2];
     Object.assign(this.find("slice"), { max: slices - 1, disabled: slices < 2 });
     this.find("slice-row").hidden = slices < 2;
     const lesions = this.lesionsOf(name, this.label);
@@ -173,7 +129,17 @@ class Viewer {
     if (!voxel) this.key = first ? first.key : "";
     this.describe(lesions);
     this.say("");
+    this.magnify(first && !voxel ? first.wide_mm : 0, false);
     this.move(voxel ?? (first ? first.at : this.scan.shape.map((n) => Math.floor(n / 2))));
+  }
+
+  /** Leaves the cross-hair's gap for a lesion of that width in mm, and magnifies where it would be too small to see. */
+  magnify(wide_mm, zoom = true) {
+    this.wide = wide_mm ?? 0;
+    const wanted = zoom && this.wide ? LESION_PIXELS / (this.wide * this.drawing.scale()) : 1;
+    this.find("zoom").value = Math.max(this.magnified, wanted);
+    this.restyle();
+    this.root.dataset.pixels = (this.wide * this.drawing.scale() * Number(this.find("zoom").value)).toFixed(1);
   }
 
   describe(lesions) {
@@ -190,7 +156,7 @@ class Viewer {
     put(" · missed ", `${row.missed} of ${row.n_reference}`);
     put(" · false positives ", text(row.false_positives));
     if (this.scan.shrink > 1) about.append(` · drawn ${this.scan.shrink} times coarser`);
-    this.find("lesions").replaceChildren(...lesions.map((lesion) => {
+    this.find("lesions").replaceChildren(...lesions.slice(0, LISTED).map((lesion) => {
       const [role, , mark] = this.marks[lesion.fate];
       const button = Object.assign(document.createElement("button"), { type: "button", title: lesion.fate });
       button.dataset.key = lesion.key;
@@ -202,6 +168,7 @@ class Viewer {
       item.append(button);
       return item;
     }));
+    if (lesions.length > LISTED) this.find("lesions").append(Object.assign(document.createElement("li"), { textContent: `and ${(lesions.length - LISTED).toLocaleString("en")} more in the table` }));
   }
 
   /** Moves to a lesion, of another case if need be; says so where its case is not in the page. */
@@ -215,24 +182,40 @@ class Viewer {
     this.label = label;
     this.key = lesion.kind ? lesion.key : "";
     if (changed) await this.showCase(lesion.case, lesion.at);
-    else if (lesion.at) this.move(lesion.at);
+    if (lesion.at) {
+      this.move(lesion.at);
+      this.magnify(lesion.wide_mm);
+    }
     this.say("");
     for (const button of this.find("lesions").querySelectorAll("button")) button.classList.toggle("selected", button.dataset.key === this.key);
   }
 
   move(voxel) {
     this.drawing.moveTo(voxel);
-    this.moved(this.drawing.planes ? voxel : this.drawing.voxel);
+    this.moved(voxel);
+  }
+
+  /** The voxel's index (x, y, z) in the file. */
+  inFile(voxel) {
+    return this.scan.to_file.map((row, axis) => {
+      const at = row[0] * voxel[0] + row[1] * voxel[1] + row[2] * voxel[2] + row[3];
+      return Math.min(this.scan.file_shape[axis] - 1, Math.max(0, Math.round(at)));
+    });
   }
 
   moved(voxel) {
     this.voxel = voxel;
-    const slider = this.find("slice");
-    slider.value = this.drawing.planes ? voxel[2] : this.scan.slices.z.indexOf(voxel[2]);
-    this.find("where").textContent = `Slice ${Number(slider.value) + 1} of ${Number(slider.max) + 1}`;
+    this.find("slice").value = voxel[2];
+    const file = this.inFile(voxel), { slice_axis: axis, file_shape: shape, flat } = this.scan;
+    this.find("where").textContent = `${"xyz"[axis]} ${file[axis]} of 0 to ${shape[axis] - 1}`;
+    this.find("voxel").textContent = flat ? `pixel x ${file[0]}, y ${file[1]}` : `voxel x ${file[0]}, y ${file[1]}, z ${file[2]}`;
     this.root.dataset.voxel = voxel.join(",");
+    this.root.dataset.fileVoxel = file.join(",");
     this.root.dataset.case = this.scan.case;
   }
 
   say(message) { this.find("message").textContent = message; }
 }
+
+// Buttons of one case below the viewer; its table holds all.
+const LISTED = 200;
