@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from nnunetv2_sizepenalty.curves.calibration import count_calibration
 from nnunetv2_sizepenalty.demo import commands
 from nnunetv2_sizepenalty.demo.run import DATASET, PLANS, Demo
 from nnunetv2_sizepenalty.demo.scores import metrics, read_cases
-from nnunetv2_sizepenalty.evaluation.calibration import count_calibration
 
 # without S, with it, and its variants
 VARIANTS = (

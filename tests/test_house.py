@@ -38,8 +38,8 @@ def imports_of(path: Path) -> Iterator[tuple[str, str | None]]:
     "folders, absent",
     [
         (("losses", "architectures"), "nnunetv2"),
-        (("lesions", "evaluation", "report", "comparison"), "torch"),
-        (("lesions", "evaluation", "report", "comparison"), "nnunetv2"),
+        (("lesions", "evaluation", "curves", "report", "comparison"), "torch"),
+        (("lesions", "evaluation", "curves", "report", "comparison"), "nnunetv2"),
     ],
 )
 def test_folders_import_without(folders, absent):

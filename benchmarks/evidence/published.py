@@ -8,8 +8,9 @@ import pandas as pd
 
 from nnunetv2_sizepenalty.ablation.runs import Run
 from nnunetv2_sizepenalty.atomic import atomic_file
+from nnunetv2_sizepenalty.curves import read_froc
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation import read_evaluation, read_froc
+from nnunetv2_sizepenalty.evaluation import read_evaluation
 from nnunetv2_sizepenalty.evaluation.statistics import mean_estimate
 
 KEYS = ["trainer", "plans", "repeat", "label", "metric"]

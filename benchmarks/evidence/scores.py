@@ -9,8 +9,9 @@ import pandas as pd
 
 from nnunetv2_sizepenalty.ablation.runs import Run
 from nnunetv2_sizepenalty.comparison.scores import THESIS_METRICS
-from nnunetv2_sizepenalty.evaluation import Evaluation, Froc, read_evaluation, read_froc
-from nnunetv2_sizepenalty.evaluation.froc import threshold_at
+from nnunetv2_sizepenalty.curves import Froc, read_froc
+from nnunetv2_sizepenalty.curves.froc import threshold_at
+from nnunetv2_sizepenalty.evaluation import Evaluation, read_evaluation
 from nnunetv2_sizepenalty.evaluation.paired import compare_paired, holm, noise_floor, verdict
 from nnunetv2_sizepenalty.evaluation.strata import ALL
 from nnunetv2_sizepenalty.evaluation.summary import Tables

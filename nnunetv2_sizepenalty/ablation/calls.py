@@ -78,8 +78,8 @@ class Froc:
         return ("-np", str(self.processes))
 
     def __call__(self) -> None:
-        from nnunetv2_sizepenalty.evaluation.froc import headlines, write_froc
-        from nnunetv2_sizepenalty.evaluation.froc_folder import evaluate_probabilities
+        from nnunetv2_sizepenalty.curves.froc import headlines, write_froc
+        from nnunetv2_sizepenalty.curves.froc_folder import evaluate_probabilities
 
         froc = evaluate_probabilities(
             self.references, self.probabilities, **self.rules.arguments, processes=self.processes

@@ -10,8 +10,9 @@ from nnunetv2_sizepenalty.ablation.commands import comparison
 from nnunetv2_sizepenalty.ablation.process import call, open_log, write_line
 from nnunetv2_sizepenalty.ablation.runs import Run
 from nnunetv2_sizepenalty.ablation.state import DONE, Ablation, State
+from nnunetv2_sizepenalty.curves import read_froc
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation import read_evaluation, read_froc
+from nnunetv2_sizepenalty.evaluation import read_evaluation
 from nnunetv2_sizepenalty.operating_point import ENSEMBLE, read_operating_point
 
 # folder of the comparison -> the evaluation that it compares, and what that is

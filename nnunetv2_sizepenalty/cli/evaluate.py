@@ -68,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.cli.failures import failures_of
+    from nnunetv2_sizepenalty.curves.froc import read_froc
     from nnunetv2_sizepenalty.evaluation.folder import evaluate_folder
-    from nnunetv2_sizepenalty.evaluation.froc import read_froc
     from nnunetv2_sizepenalty.evaluation.records import write_evaluation
     from nnunetv2_sizepenalty.evaluation.share_check import oversized_warning
     from nnunetv2_sizepenalty.report import write_report

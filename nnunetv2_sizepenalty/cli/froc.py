@@ -40,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.cli.failures import failures_of
+    from nnunetv2_sizepenalty.curves.froc import headlines, write_froc
+    from nnunetv2_sizepenalty.curves.froc_folder import evaluate_probabilities
     from nnunetv2_sizepenalty.errors import UserError
-    from nnunetv2_sizepenalty.evaluation.froc import headlines, write_froc
-    from nnunetv2_sizepenalty.evaluation.froc_folder import evaluate_probabilities
     from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, Rule
 
     if args.protocol not in PROTOCOLS:

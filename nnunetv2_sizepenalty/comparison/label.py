@@ -12,7 +12,7 @@ from nnunetv2_sizepenalty.comparison.case_figure import SideBySide, choose_case,
 from nnunetv2_sizepenalty.comparison.matched import MATCHED_METRICS, Matched, match_false_positives
 from nnunetv2_sizepenalty.comparison.models import Model
 from nnunetv2_sizepenalty.comparison.training import Training
-from nnunetv2_sizepenalty.evaluation.froc import Froc
+from nnunetv2_sizepenalty.curves.froc import Froc
 from nnunetv2_sizepenalty.evaluation.strata import ALL, stratum_names
 from nnunetv2_sizepenalty.lesions import SizeBins
 from nnunetv2_sizepenalty.pages.export import spec

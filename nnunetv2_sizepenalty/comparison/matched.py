@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.comparison.models import Model
+from nnunetv2_sizepenalty.curves.froc import Froc, cases_at, read_froc
+from nnunetv2_sizepenalty.curves.froc_curve import lowest_threshold
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.froc import Froc, cases_at, read_froc
-from nnunetv2_sizepenalty.evaluation.froc_curve import lowest_threshold
 from nnunetv2_sizepenalty.evaluation.protocols import SHARE, split_detection
 from nnunetv2_sizepenalty.evaluation.runs import mean_over_repeats, repeats_of
 

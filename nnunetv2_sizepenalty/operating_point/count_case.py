@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from nnunetv2_sizepenalty.curves.sweep import sweep
 from nnunetv2_sizepenalty.evaluation.matching import match_one_to_one
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
-from nnunetv2_sizepenalty.evaluation.sweep import sweep
 from nnunetv2_sizepenalty.lesions import component_voxels, label_components, voxels_to_ml
 from nnunetv2_sizepenalty.operating_point.detection import DetectionRule, Detector, only_kept
 from nnunetv2_sizepenalty.operating_point.grid import Grid

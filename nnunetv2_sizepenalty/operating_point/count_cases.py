@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from nnunetv2_sizepenalty.evaluation.calibration import count_calibration
+from nnunetv2_sizepenalty.curves.calibration import count_calibration
 from nnunetv2_sizepenalty.nnunet_io.probabilities import mean_probabilities
 from nnunetv2_sizepenalty.nnunet_io.spacing import spacing_of
 from nnunetv2_sizepenalty.operating_point.count_case import count_case

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from nnunetv2_sizepenalty.evaluation.calibration import Calibration
+from nnunetv2_sizepenalty.curves.calibration import Calibration
 from nnunetv2_sizepenalty.nnunet_io.thresholds import logit
 from nnunetv2_sizepenalty.operating_point.choose import Choice
 from nnunetv2_sizepenalty.operating_point.objective import Objective

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nnunetv2_sizepenalty.evaluation.calibration import CalibrationCounts, step_logits
+from nnunetv2_sizepenalty.curves.calibration import CalibrationCounts, step_logits
 
 # Rungs an octave of the predicted volume, octaves around the reference's volume, octaves of an extension.
 _RUNGS, _OCTAVES, _MORE = 4, 5, 2

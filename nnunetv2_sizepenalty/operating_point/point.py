@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nnunetv2_sizepenalty.atomic import atomic_file
+from nnunetv2_sizepenalty.curves.calibration import Calibration
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.calibration import Calibration
 from nnunetv2_sizepenalty.evaluation.nan_json import Number, read_record, to_json
 from nnunetv2_sizepenalty.evaluation.sized import as_tree
 from nnunetv2_sizepenalty.nnunet_io.classes import Labels

@@ -6,7 +6,7 @@ from typing import Any
 
 from nnunetv2_sizepenalty import __version__
 from nnunetv2_sizepenalty.atomic import atomic_file
-from nnunetv2_sizepenalty.evaluation.calibration import summarise_calibration
+from nnunetv2_sizepenalty.curves.calibration import summarise_calibration
 from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
 from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nnunetv2_sizepenalty.atomic import atomic_file
-from nnunetv2_sizepenalty.evaluation.calibration import CalibrationCounts
+from nnunetv2_sizepenalty.curves.calibration import CalibrationCounts
 from nnunetv2_sizepenalty.nnunet_io.classes import Label
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
 from nnunetv2_sizepenalty.operating_point.count_case import COUNTED, CaseCounts

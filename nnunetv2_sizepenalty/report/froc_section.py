@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from nnunetv2_sizepenalty.curves.froc import Froc
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.froc import Froc
 from nnunetv2_sizepenalty.evaluation.strata import ALL
 from nnunetv2_sizepenalty.evaluation.summary import Summary
 from nnunetv2_sizepenalty.pages.export import spec

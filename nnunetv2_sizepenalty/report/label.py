@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from nnunetv2_sizepenalty.evaluation.froc import Froc
+from nnunetv2_sizepenalty.curves.froc import Froc
 from nnunetv2_sizepenalty.evaluation.metrics import METRICS
 from nnunetv2_sizepenalty.evaluation.records import Evaluation
 from nnunetv2_sizepenalty.evaluation.summary import CaseStratum

@@ -8,7 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from nnunetv2_sizepenalty.atomic import atomic_file
-from nnunetv2_sizepenalty.evaluation.froc import Froc
+from nnunetv2_sizepenalty.curves.froc import Froc
 from nnunetv2_sizepenalty.evaluation.metrics import METRICS
 from nnunetv2_sizepenalty.evaluation.records import Evaluation
 from nnunetv2_sizepenalty.lesions import SizeUnit

@@ -7,9 +7,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from nnunetv2_sizepenalty.curves.froc import write_froc
+from nnunetv2_sizepenalty.curves.froc_folder import evaluate_probabilities
 from nnunetv2_sizepenalty.evaluation import evaluate_folder, write_evaluation
-from nnunetv2_sizepenalty.evaluation.froc import write_froc
-from nnunetv2_sizepenalty.evaluation.froc_folder import evaluate_probabilities
 
 
 @dataclass(frozen=True)

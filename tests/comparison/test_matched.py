@@ -7,8 +7,8 @@ import pytest
 from made_evaluations import make_evaluation, make_froc_summary, make_model
 
 from nnunetv2_sizepenalty.comparison.matched import MATCHED_METRICS, match_false_positives, read_frocs
+from nnunetv2_sizepenalty.curves.froc import Froc, write_froc
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.froc import Froc, write_froc
 from nnunetv2_sizepenalty.evaluation.protocols import SHARE, Protocol
 
 CASES = ("a", "b")

@@ -7,7 +7,8 @@ import pytest
 import SimpleITK as sitk
 
 from nnunetv2_sizepenalty.cli.main import main
-from nnunetv2_sizepenalty.evaluation import read_evaluation, read_froc
+from nnunetv2_sizepenalty.curves import read_froc
+from nnunetv2_sizepenalty.evaluation import read_evaluation
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from scipy.ndimage import binary_dilation, gaussian_filter, generate_binary_stru
 from scipy.special import expit
 from share_restatement import msseg_by_loops, picai_by_loops, share_by_loops
 
+from nnunetv2_sizepenalty.curves.froc_case import FrocRules, score_curve
 from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.challenge_detection import detect_by_msseg, detect_by_picai
-from nnunetv2_sizepenalty.evaluation.froc_case import FrocRules, score_curve
 from nnunetv2_sizepenalty.evaluation.matching import find_overlaps
 from nnunetv2_sizepenalty.evaluation.protocols import SHARE, Protocol, Rule
 from nnunetv2_sizepenalty.evaluation.share import ShareCounter, detect_by_share

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from operating_point_data import softmax_of
 
-from nnunetv2_sizepenalty.evaluation.calibration import count_calibration
+from nnunetv2_sizepenalty.curves.calibration import count_calibration
 from nnunetv2_sizepenalty.nnunet_io.thresholds import above, logit
 from nnunetv2_sizepenalty.operating_point import (
     Objective,

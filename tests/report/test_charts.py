@@ -8,9 +8,9 @@ import pytest
 import vl_convert
 from made_evaluations import make_froc_summary
 
-from nnunetv2_sizepenalty.evaluation.calibration import Reliability, VolumeRatio
-from nnunetv2_sizepenalty.evaluation.froc import AveragePrecision, Froc, LabelFroc, MeanOverCases
-from nnunetv2_sizepenalty.evaluation.froc_curve import make_curves
+from nnunetv2_sizepenalty.curves.calibration import Reliability, VolumeRatio
+from nnunetv2_sizepenalty.curves.froc import AveragePrecision, Froc, LabelFroc, MeanOverCases
+from nnunetv2_sizepenalty.curves.froc_curve import make_curves
 from nnunetv2_sizepenalty.pages.axes import LogAxis, jitter, round_ticks
 from nnunetv2_sizepenalty.report import froc_section
 from nnunetv2_sizepenalty.report.charts.froc import useful

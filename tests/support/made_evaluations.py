@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.comparison.models import Model
+from nnunetv2_sizepenalty.curves.froc import FrocSummary
 from nnunetv2_sizepenalty.evaluation import Evaluation
-from nnunetv2_sizepenalty.evaluation.froc import FrocSummary
 from nnunetv2_sizepenalty.evaluation.metrics import CASE_COLUMNS
 from nnunetv2_sizepenalty.evaluation.runs import mean_over_repeats, repeats_of
 from nnunetv2_sizepenalty.evaluation.summary import LabelSummary, Summary, Tables

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import altair as alt
 import pandas as pd
 
-from nnunetv2_sizepenalty.evaluation.calibration import Reliability
+from nnunetv2_sizepenalty.curves.calibration import Reliability
 from nnunetv2_sizepenalty.pages.axes import PLAIN
 from nnunetv2_sizepenalty.pages.numbers import size_name
 from nnunetv2_sizepenalty.pages.theme import SERIES, colour

@@ -8,18 +8,18 @@ import pandas as pd
 import pytest
 import SimpleITK as sitk
 
-from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.case import score_case
-from nnunetv2_sizepenalty.evaluation.froc import Froc, cases_at, read_froc, threshold_at, write_froc
-from nnunetv2_sizepenalty.evaluation.froc_case import FrocRules, score_curve
-from nnunetv2_sizepenalty.evaluation.froc_curve import (
+from nnunetv2_sizepenalty.curves.froc import Froc, cases_at, read_froc, threshold_at, write_froc
+from nnunetv2_sizepenalty.curves.froc_case import FrocRules, score_curve
+from nnunetv2_sizepenalty.curves.froc_curve import (
     CURVE_COLUMNS,
     highest_sensitivity,
     lesion_average_precision,
     lowest_threshold,
     make_curves,
 )
-from nnunetv2_sizepenalty.evaluation.froc_folder import evaluate_probabilities
+from nnunetv2_sizepenalty.curves.froc_folder import evaluate_probabilities
+from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.evaluation.case import score_case
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.lesions import SizeBins
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nnunetv2_sizepenalty.evaluation.sweep import sweep
+from nnunetv2_sizepenalty.curves.sweep import sweep
 
 
 @pytest.mark.parametrize("shape", [(12, 9), (6, 8, 7)])

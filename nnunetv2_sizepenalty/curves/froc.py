@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.atomic import atomic_file
+from nnunetv2_sizepenalty.curves.calibration import Calibration, Reliability, VolumeRatio
+from nnunetv2_sizepenalty.curves.froc_curve import lowest_threshold
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.calibration import Calibration, Reliability, VolumeRatio
-from nnunetv2_sizepenalty.evaluation.froc_curve import lowest_threshold
 from nnunetv2_sizepenalty.evaluation.nan_json import Number, read_record, to_json
 from nnunetv2_sizepenalty.evaluation.protocols import split_detection
 from nnunetv2_sizepenalty.evaluation.records import read_table
@@ -40,7 +40,7 @@ class AveragePrecision(MeanOverCases):
 
 @dataclass(frozen=True)
 class LabelFroc:
-    """What no threshold enters, of one label; `evaluation.calibration` holds the definitions."""
+    """What no threshold enters, of one label; `curves.calibration` holds the definitions."""
 
     lesion_average_precision: Number
     voxel_average_precision: AveragePrecision

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import auc, precision_recall_curve
 
-from nnunetv2_sizepenalty.evaluation.calibration import CalibrationCounts, count_calibration
+from nnunetv2_sizepenalty.curves.calibration import CalibrationCounts, count_calibration
+from nnunetv2_sizepenalty.curves.sweep import sweep
 from nnunetv2_sizepenalty.evaluation.case import mask_metrics
 from nnunetv2_sizepenalty.evaluation.detection import Detector
 from nnunetv2_sizepenalty.evaluation.instances import find_instances
 from nnunetv2_sizepenalty.evaluation.pairing import pair_lesions
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.evaluation.strata import in_stratum, stratum_names
-from nnunetv2_sizepenalty.evaluation.sweep import sweep
 from nnunetv2_sizepenalty.lesions import SizeBins, size_of
 from nnunetv2_sizepenalty.lesions.boxes import bounding_box
 from nnunetv2_sizepenalty.nnunet_io.thresholds import above, dense_thresholds

@@ -11,19 +11,19 @@ import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty import __version__
-from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.calibration import summarise_calibration
-from nnunetv2_sizepenalty.evaluation.folder import listed, pair_cases, size_bins
-from nnunetv2_sizepenalty.evaluation.formulas import Ratio
-from nnunetv2_sizepenalty.evaluation.froc import (
+from nnunetv2_sizepenalty.curves.calibration import summarise_calibration
+from nnunetv2_sizepenalty.curves.froc import (
     KEYS,
     Froc,
     FrocSummary,
     LabelFroc,
     MeanOverCases,
 )
-from nnunetv2_sizepenalty.evaluation.froc_case import CaseCurve, FrocRules, score_curve
-from nnunetv2_sizepenalty.evaluation.froc_curve import lesion_average_precision, make_curves
+from nnunetv2_sizepenalty.curves.froc_case import CaseCurve, FrocRules, score_curve
+from nnunetv2_sizepenalty.curves.froc_curve import lesion_average_precision, make_curves
+from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.evaluation.folder import listed, pair_cases, size_bins
+from nnunetv2_sizepenalty.evaluation.formulas import Ratio
 from nnunetv2_sizepenalty.evaluation.masks import MaskReader, mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, SHARE, Protocol, Rule
 from nnunetv2_sizepenalty.evaluation.score_files import Pair

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from nnunetv2_sizepenalty.evaluation.calibration import (
+from nnunetv2_sizepenalty.curves.calibration import (
     CalibrationCounts,
     count_calibration,
     expected_calibration_error,

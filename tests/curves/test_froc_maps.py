@@ -9,8 +9,8 @@ import SimpleITK as sitk
 from scipy.ndimage import binary_dilation, gaussian_filter, label
 
 from nnunetv2_sizepenalty.cli.main import main
-from nnunetv2_sizepenalty.evaluation import read_froc
-from nnunetv2_sizepenalty.evaluation.froc import cases_at
+from nnunetv2_sizepenalty.curves import read_froc
+from nnunetv2_sizepenalty.curves.froc import cases_at
 
 SHAPE = (24, 36, 36)
 
