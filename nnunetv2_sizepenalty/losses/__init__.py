@@ -12,18 +12,19 @@ if TYPE_CHECKING:
     from nnunetv2_sizepenalty.losses.compound import CompoundLoss, build_loss
     from nnunetv2_sizepenalty.losses.deep_supervision import DeepSupervision
     from nnunetv2_sizepenalty.losses.gradients import logit_gradient_norms
+    from nnunetv2_sizepenalty.losses.parameters import Parameters
     from nnunetv2_sizepenalty.losses.record import Record
     from nnunetv2_sizepenalty.losses.size_penalty import SizePenaltyLoss
     from nnunetv2_sizepenalty.losses.size_term import Gate, Millilitres, SizeTerm
     from nnunetv2_sizepenalty.losses.target_layout import TargetLayout
-    from nnunetv2_sizepenalty.losses.terms import COMBINATIONS, TERMS, Term, term_weights
+    from nnunetv2_sizepenalty.losses.terms import TERMS, Term, is_combination, spelling, term_weights
 
 _MODULES = {
-    "COMBINATIONS": "terms",
     "CompoundLoss": "compound",
     "DeepSupervision": "deep_supervision",
     "Gate": "size_term",
     "Millilitres": "size_term",
+    "Parameters": "parameters",
     "Record": "record",
     "SizePenaltyLoss": "size_penalty",
     "SizeTerm": "size_term",
@@ -31,7 +32,9 @@ _MODULES = {
     "TargetLayout": "target_layout",
     "Term": "terms",
     "build_loss": "compound",
+    "is_combination": "terms",
     "logit_gradient_norms": "gradients",
+    "spelling": "terms",
     "term_weights": "terms",
 }
 

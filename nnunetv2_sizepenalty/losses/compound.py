@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from nnunetv2_sizepenalty.losses.cells import lesion_volumes
+from nnunetv2_sizepenalty.losses.distributed import global_sums
 from nnunetv2_sizepenalty.losses.formulas import VoxelTerm
+from nnunetv2_sizepenalty.losses.lesion_view import LesionView, size_weights
+from nnunetv2_sizepenalty.losses.parameters import DEFAULT, Parameters
 from nnunetv2_sizepenalty.losses.record import Record
-from nnunetv2_sizepenalty.losses.size_penalty import is_saturated, mean_over_lesions
+from nnunetv2_sizepenalty.losses.size_penalty import is_saturated, known_tau, mean_over_lesions
 from nnunetv2_sizepenalty.losses.size_term import THESIS, Gate, SizeTerm, Weighting
 from nnunetv2_sizepenalty.losses.sums.volumes import Batch
 from nnunetv2_sizepenalty.losses.terms import TERMS, term_weights
@@ -34,8 +38,10 @@ class CompoundLoss(nn.Module):
         batch_dice: bool = False,
         ddp: bool = False,
         size_term: SizeTerm = THESIS,
+        parameters: Parameters = DEFAULT,
     ):
         super().__init__()
+        takes = {letter: TERMS[letter].takes for letter in weights}
         if size_term.needs_plan:
             raise ValueError("tau or the gate of S is in mL, make it voxels first: SizeTerm.in_voxels")
         if size_term.weighting != "fixed" and "S" not in weights:
@@ -44,8 +50,11 @@ class CompoundLoss(nn.Module):
             raise ValueError(f"per_lesion is of S, which is not among {list(weights)}")
         if size_term.weighting == "balanced" and len(weights) == 1:
             raise ValueError("S alone has no partners to be balanced with")
+        if parameters.size_weight is not None and not {"voxel", "cross-entropies"} & set(takes.values()):
+            raise ValueError(f"the weight of small lesions' voxels is of C, K and F, none of which is in {list(weights)}")
         self.weights = dict(weights)
-        self._formulas = {letter: TERMS[letter].resolve() for letter in weights}
+        self._takes = takes
+        self._formulas = {letter: _formula(letter, parameters) for letter in weights}
         self.learned: LearnedWeight | None = None
         if size_term.weighting == "learned":
             self.learned = LearnedWeight(self.weights["S"])
@@ -55,7 +64,14 @@ class CompoundLoss(nn.Module):
         self.batch_dice = batch_dice
         self.ddp = ddp
         self.size_term = size_term
+        self.parameters = parameters
         self.last: Record | None = None
+
+    @property
+    def needs_cells(self) -> bool:
+        """Whether single lesions enter, whose cells must come behind the target."""
+        by_lesion = "lesions" in self._takes.values() or self.parameters.size_weight is not None
+        return by_lesion or self.size_term.per_lesion
 
     def set_tau(self, tau: float) -> None:
         """Sets tau of S, in voxels: for a trainer that estimates it after the loss was built."""
@@ -66,8 +82,9 @@ class CompoundLoss(nn.Module):
 
         Args:
             net_output: logits (B, heads, *spatial) of any floating type.
-            target: with regions (B, heads [+ 1, ignored where 1], *spatial), else labels (B, 1, *spatial). With
-                a `per_lesion` S a channel of `lesion_cells` for each region or foreground class comes behind.
+            target: with regions (B, heads [+ 1, ignored where 1], *spatial), else labels (B, 1, *spatial). Where it
+                `needs_cells`, a channel of `lesion_cells` for each region or foreground class comes behind; a target
+                without them is completed here, on the CPU, distances in voxels.
             voxel_ratio: voxels of this scale per voxel of full resolution; `DeepSupervision` passes it.
 
         Raises:
@@ -81,14 +98,19 @@ class CompoundLoss(nn.Module):
         return self._evaluate(net_output, target, voxel_ratio)[0]
 
     def _evaluate(self, net_output: Tensor, target: Tensor, voxel_ratio: float) -> tuple[dict[str, Tensor], Record]:
-        takes = {letter: TERMS[letter].takes for letter in self.weights}
-        balanced = self.size_term.weighting == "balanced"
-        if "cross-entropies" in takes.values() or self.size_term.per_lesion or balanced:
+        takes = self._takes
+        if {"cross-entropies", "lesions"} & set(takes.values()) or self._differentiates_apart:
             # two functions differentiate the logits, or one more often: gradients must meet in float32
             net_output = net_output.to(torch.promote_types(net_output.dtype, torch.float32))
-        batch = Batch.of(net_output, target, self.regions, self.ignore_label, self.size_term.per_lesion)
-        voxel_term = next((self._formulas[letter] for letter in takes if takes[letter] == "voxel"), None)
-        volumes, voxels = batch.measure(voxel_term)
+        batch = Batch.of(net_output, target, self.regions, self.ignore_label, self.needs_cells)
+        view = weight = None
+        if "lesions" in takes.values() or self.parameters.size_weight is not None:
+            view = LesionView(batch, known_tau(self.size_term) * voxel_ratio, self.parameters.smooth)
+        if self.parameters.size_weight is not None:
+            weight = size_weights(view, self.parameters.size_weight)
+        voxel_terms = {letter: self._formulas[letter] for letter in takes if takes[letter] == "voxel"}
+        volumes, voxels = batch.measure(tuple(voxel_terms.values()), weight)
+        voxel_sums = dict(zip(voxel_terms, () if voxels is None else voxels, strict=True))
         summed = volumes.over_batch(self.ddp) if self.batch_dice and "overlap" in takes.values() else volumes
 
         terms = {}
@@ -96,9 +118,12 @@ class CompoundLoss(nn.Module):
             if takes[letter] == "overlap":
                 terms[letter] = formula(summed.predicted, summed.reference, summed.overlap).mean()
             elif takes[letter] == "voxel":
-                terms[letter] = voxels / self._voxel_count(formula, batch)
+                terms[letter] = voxel_sums[letter] / self._voxel_count(formula, batch)
             elif takes[letter] == "cross-entropies":
-                terms[letter] = formula(batch.cross_entropies())
+                entropies = batch.cross_entropies()
+                terms[letter] = formula(entropies if weight is None else entropies * weight.view_as(entropies))
+            elif takes[letter] == "lesions":
+                terms[letter] = self._mean_over_pairs(*formula(view)).to(volumes.predicted.dtype)
             else:
                 seen = (volumes.predicted, volumes.reference)
                 if self.size_term.per_lesion:
@@ -111,6 +136,16 @@ class CompoundLoss(nn.Module):
         weighted["S"], factor = self._weigh_size(terms["S"], lesions, weighted, net_output)
         saturated = is_saturated(self.size_term, *(volume.detach() for volume in seen), voxel_ratio)
         return weighted, Record.of(terms, volumes, seen[1] > 0, saturated, factor)
+
+    @property
+    def _differentiates_apart(self) -> bool:
+        return self.size_term.per_lesion or self.size_term.weighting == "balanced"
+
+    def _mean_over_pairs(self, values: Tensor, present: Tensor) -> Tensor:
+        """Mean of the pairs that have a value, of all processes' under DDP; 0 without any."""
+        total, count = torch.where(present, values, 0).sum(), present.sum(dtype=values.dtype)
+        total, count = global_sums(total, count, ddp=self.ddp)
+        return total / count.clamp(min=1)
 
     def _weigh_size(
         self, penalty: Tensor, lesions: Tensor, weighted: dict[str, Tensor], logits: Tensor
@@ -132,6 +167,15 @@ class CompoundLoss(nn.Module):
         return count * batch.reference.shape[1]
 
 
+def _formula(letter: str, parameters: Parameters):
+    """What computes a term, with those of `parameters` that are its own."""
+    row = TERMS[letter]
+    formula, own = row.resolve(), parameters.of(row.parameters)
+    if row.takes == "voxel":
+        return formula(**own)
+    return partial(formula, **own) if own else formula
+
+
 def build_loss(
     code: str,
     *,
@@ -140,6 +184,8 @@ def build_loss(
     batch_dice: bool = False,
     ddp: bool = False,
     size_term: SizeTerm = THESIS,
+    parameters: Parameters = DEFAULT,
+    sizeweight: float | None = None,
     weights: Mapping[str, float] | None = None,
     tau: float | None = None,
     cap: float | None = None,
@@ -149,16 +195,18 @@ def build_loss(
     per_lesion: bool | None = None,
     weighting: Weighting | None = None,
 ) -> CompoundLoss:
-    """Returns the loss of one of `COMBINATIONS`.
+    """Returns the loss of a combination of letters.
 
     Args:
-        code: letters of the combination, such as "DTS".
+        code: letters of `TERMS` in their one spelling (`terms.spelling`), such as "DTS".
         regions: heads are regions under a sigmoid (nnU-Net's `label_manager.has_regions`), else a softmax.
         ignore_label: nnU-Net's; with regions any number says that the target's last channel is 1 where ignored.
         batch_dice: D and T sum their volumes over the batch first.
         ddp: the lesion-positive mean of S and the sums of `batch_dice` are over all processes' batches.
         size_term: S, with tau and gate in voxels. Per lesion, the target must hold the cells; with a learned weight,
             the optimiser must be given the loss's parameter.
+        parameters: of the terms; the thesis's unless told otherwise.
+        sizeweight: overrides `parameters.size_weight`: voxels of lesion k count 1 + a exp(-V_k / tau) in C, K and F.
         weights: letter -> weight, in place of the default, and of `size_term.weight`.
         tau, cap, log_ratio, soft_cap, gate, per_lesion, weighting: override those fields of `size_term`.
 
@@ -175,8 +223,10 @@ def build_loss(
         "per_lesion": per_lesion,
         "weighting": weighting,
     }
+    if sizeweight is not None:
+        parameters = replace(parameters, size_weight=sizeweight)
     size_term = replace(size_term, **{name: value for name, value in fields.items() if value is not None})
-    if size_term.weight is not None:
+    if size_term.weight is not None and "S" in code:
         weights = {"S": size_term.weight, **(weights or {})}
     return CompoundLoss(
         term_weights(code, weights),
@@ -185,4 +235,5 @@ def build_loss(
         batch_dice=batch_dice,
         ddp=ddp,
         size_term=size_term,
+        parameters=parameters,
     )

@@ -7,25 +7,47 @@ these tensors are tiny. Formulas of voxels (F, C) state their derivative: autogr
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from nnunetv2_sizepenalty.losses.parameters import ALPHA, FALSE_NEGATIVES, GAMMA
 from nnunetv2_sizepenalty.losses.size_term import GATE_FLOOR, SMOOTH
 
+# nnU-Net's least denominator of a Dice
+GUARD = 1e-8
 
-def dice(predicted: Tensor, reference: Tensor, overlap: Tensor) -> Tensor:
-    """1 - (2 TP + s) / (V_p + V_g + s): nnU-Net's MemoryEfficientSoftDiceLoss plus one (Milletari et al. 2016)."""
-    return 1 - (2 * overlap + SMOOTH) / (predicted + reference + SMOOTH)
+
+def dice(predicted: Tensor, reference: Tensor, overlap: Tensor, smooth: float = SMOOTH) -> Tensor:
+    """1 - (2 TP + s) / (V_p + V_g + s): nnU-Net's MemoryEfficientSoftDiceLoss plus one (Milletari et al. 2016).
+
+    Without smoothing nnU-Net's guard against a division by 0 remains.
+    """
+    volumes = predicted + reference + smooth
+    return 1 - (2 * overlap + smooth) / (volumes if smooth else volumes.clamp(min=GUARD))
 
 
 def tversky(
-    predicted: Tensor, reference: Tensor, overlap: Tensor, false_positives: float = 0.3, false_negatives: float = 0.7
+    predicted: Tensor,
+    reference: Tensor,
+    overlap: Tensor,
+    smooth: float = SMOOTH,
+    false_negatives: float = FALSE_NEGATIVES,
+    power: float = 1.0,
 ) -> Tensor:
-    """1 - (TP + s) / (TP + a FP + b FN + s), FP = V_p - TP, FN = V_g - TP (Salehi et al. 2017; thesis table A.1)."""
+    """1 - (TP + s) / (TP + a FP + b FN + s), FP = V_p - TP, FN = V_g - TP (Salehi et al. 2017; thesis table A.1).
+
+    a is 1 - b; to a power below 1 nearly perfect overlap keeps a gradient (focal Tversky, Abraham and Khan 2019).
+    """
+    false_positives = round(1 - false_negatives, 12)
     errors = false_positives * (predicted - overlap) + false_negatives * (reference - overlap)
-    found = overlap + SMOOTH
-    return 1 - found / (found + errors)
+    found = overlap + smooth
+    if power == 1:
+        return 1 - found / (found + errors if smooth else (found + errors).clamp(min=GUARD))
+    # errors / (found + errors) is the same without the difference's rounding; its power has no slope at 0
+    share = errors / (found + errors).clamp(min=GUARD)
+    return torch.where(share > GUARD, share.clamp(min=GUARD) ** power, 0)
 
 
 def size_weight(reference: Tensor, tau: float) -> Tensor:
@@ -88,9 +110,22 @@ def focal(wrong: Tensor, entropy: Tensor) -> tuple[Tensor, Tensor]:
     return value, torch.lerp(double, wrong, wrong, out=double)
 
 
-# alpha 0.25 on foreground (thesis table A.1)
-FOCAL = VoxelTerm(focal, foreground=0.25, background=0.75)
-CROSS_ENTROPY = VoxelTerm(sums_regions_if_ignoring=True)
+def focal_of_any_power(gamma: float, wrong: Tensor, entropy: Tensor) -> tuple[Tensor, Tensor]:
+    """q^gamma e, and its slope q^gamma (gamma (1 - q) e / q + 1), where e / q is 1 for q = 0."""
+    share = wrong**gamma
+    ratio = torch.where(wrong > 0, entropy / wrong, 1)
+    return share * entropy, share * (gamma * (1 - wrong) * ratio + 1)
+
+
+def focal_term(gamma: float = GAMMA, alpha: float = ALPHA) -> VoxelTerm:
+    """Returns the focal loss (Lin et al. 2017), alpha on foreground and 1 - alpha on background (thesis table A.1)."""
+    value_and_slope = focal if gamma == 2 else partial(focal_of_any_power, gamma)
+    return VoxelTerm(value_and_slope, foreground=alpha, background=1 - alpha)
+
+
+def cross_entropy_term() -> VoxelTerm:
+    """Returns nnU-Net's cross-entropy."""
+    return VoxelTerm(sums_regions_if_ignoring=True)
 
 
 def entropy_of(wrong: Tensor) -> Tensor:

@@ -32,13 +32,23 @@ def uncapped_penalty(term: SizeTerm, predicted: Tensor, reference: Tensor, voxel
     Raises:
         ValueError: tau is not known yet.
     """
-    if term.tau == AUTO:
-        raise ValueError("tau is to be estimated from the training cases: give the loss its number of voxels first")
+    tau = known_tau(term)
     if term.log_ratio:
         error = formulas.log_volume_ratio(predicted, reference, voxel_ratio)
     else:
         error = formulas.relative_volume_error(predicted, reference, term.smooth)
-    return formulas.size_weight(reference, term.tau * voxel_ratio) * error
+    return formulas.size_weight(reference, tau * voxel_ratio) * error
+
+
+def known_tau(term: SizeTerm) -> float:
+    """Returns tau in voxels of full resolution.
+
+    Raises:
+        ValueError: it is not known yet.
+    """
+    if term.tau == AUTO:
+        raise ValueError("tau is to be estimated from the training cases: give the loss its number of voxels first")
+    return term.tau
 
 
 def gate_factor(gate: Gate, predicted: Tensor, reference: Tensor, voxel_ratio: float = 1.0) -> Tensor:

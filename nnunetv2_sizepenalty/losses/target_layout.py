@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from nnunetv2_sizepenalty.lesions import lesion_cells
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,11 @@ class TargetLayout:
     @property
     def width(self) -> int:
         """How many channels a target has."""
-        return self._plain_width + (self.channels if self.with_cells else 0)
+        return self.plain_width + (self.channels if self.with_cells else 0)
 
     @property
-    def _plain_width(self) -> int:
+    def plain_width(self) -> int:
+        """How many of them nnU-Net knows."""
         return self.heads + (self.ignore_label is not None) if self.regions else 1
 
     def split(self, target: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -55,11 +59,11 @@ class TargetLayout:
         if self.ignore_label is not None:
             ignored = reference[:, -1:] == 1 if self.regions else reference == self.ignore_label
             reference = reference[:, : self.heads] if self.regions else reference
-        return reference, ignored, target[:, self._plain_width :] if self.with_cells else None
+        return reference, ignored, target[:, self.plain_width :] if self.with_cells else None
 
     def without_cells(self, target: Tensor) -> Tensor:
         """Returns the channels of a batch's target that nnU-Net knows."""
-        return target[:, : self._plain_width]
+        return target[:, : self.plain_width]
 
     def append_cells(self, segmentation: Tensor, cells: Tensor) -> Tensor:
         """Returns a sample's target (C, *spatial), as int32, with its `cells` (channels, *spatial, int32) behind."""
@@ -76,3 +80,15 @@ class TargetLayout:
     def mask(self, values, number: int):
         """Tells where the values of the target's `channel(number)` are foreground of `number`."""
         return values > 0 if self.regions else values == number + 1
+
+
+def complete(target: Tensor, layout: TargetLayout) -> Tensor:
+    """Returns a batch's target with the cells that it lacks behind, as int32: for loops other than nnU-Net's.
+
+    Made on the CPU, distances in voxels; nnU-Net's loaders make them in their workers and by the spacing.
+    """
+    samples = []
+    for sample in target.detach().cpu():
+        cells = np.stack([lesion_cells(mask.numpy()) for mask in layout.masks(sample)])
+        samples.append(layout.append_cells(sample, torch.from_numpy(cells)))
+    return torch.stack(samples).to(target.device)

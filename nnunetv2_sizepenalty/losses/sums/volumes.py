@@ -9,7 +9,7 @@ from nnunetv2_sizepenalty.losses.distributed import global_sums
 from nnunetv2_sizepenalty.losses.formulas import VoxelTerm
 from nnunetv2_sizepenalty.losses.sums.sigmoid import SigmoidSums
 from nnunetv2_sizepenalty.losses.sums.softmax import SoftmaxSums
-from nnunetv2_sizepenalty.losses.target_layout import TargetLayout
+from nnunetv2_sizepenalty.losses.target_layout import TargetLayout, complete
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,14 @@ class Batch:
     def of(
         cls, logits: Tensor, target: Tensor, regions: bool, ignore_label: int | None, with_cells: bool = False
     ) -> "Batch":
-        """Splits nnU-Net's target by its `TargetLayout`.
+        """Splits nnU-Net's target by its `TargetLayout`; cells that it lacks are made.
 
         Raises:
             ValueError: the shapes of logits and target do not fit.
         """
         layout = TargetLayout(logits.shape[1], regions, ignore_label, with_cells)
+        if with_cells and target.shape[1] == layout.plain_width:
+            target = complete(target, layout)
         expected = (len(logits), layout.width, *logits.shape[2:])
         if target.shape != expected or not layout.channels:
             kind = ("regions" if regions else "labels") + (" and cells" if with_cells else "")
@@ -69,12 +71,19 @@ class Batch:
             return self.reference[:, :1].numel()
         return (~self.ignored).sum().clamp(min=1)
 
-    def measure(self, term: VoxelTerm | None = None) -> tuple[Volumes, Tensor | None]:
-        """Returns the volumes, and the sum of a voxel term over all voxels (and channels, with regions)."""
+    def measure(
+        self, terms: tuple[VoxelTerm, ...] = (), weight: Tensor | None = None
+    ) -> tuple[Volumes, Tensor | None]:
+        """Returns the volumes, and of each voxel term the sum over all voxels (and channels, with regions).
+
+        Args:
+            terms: summed in the same pass.
+            weight: of each voxel in them, of the reference's shape and 1 on background; None for 1.
+        """
         if self.layout.regions or self.logits.shape[1] == 2:
-            sums = SigmoidSums.apply(self.logits, self.reference, self.ignored, not self.layout.regions, term)
+            sums = SigmoidSums.apply(self.logits, self.reference, self.ignored, not self.layout.regions, terms, weight)
         else:
-            sums = SoftmaxSums.apply(self.logits, self.reference, self.ignored, term)
+            sums = SoftmaxSums.apply(self.logits, self.reference, self.ignored, terms, weight)
         predicted, overlap, reference, voxels = sums
         return Volumes(predicted, reference, overlap), voxels
 

@@ -1,0 +1,121 @@
+"""A batch seen lesion by lesion: sums over each lesion's voxels, and over the cells of all that lie nearest to it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from nnunetv2_sizepenalty.losses.sums.volumes import Batch
+
+
+@dataclass(frozen=True)
+class LesionView:
+    """What a term by lesion is a function of.
+
+    Shapes: B samples, C foreground channels, n lesions of the pair that has most. Sums are taken in float64: added one
+    by one, small values would be lost in a float32.
+
+    Attributes:
+        batch: with `cells`; logits of float32 or better, since several functions differentiate them.
+        tau: of the weight of small lesions, in voxels of this scale.
+        smooth: of Dice.
+    """
+
+    batch: Batch
+    tau: float
+    smooth: float
+
+    @cached_property
+    def valid(self) -> Tensor:
+        """Voxels that are not ignored, bool (B, C, *spatial)."""
+        if self.batch.ignored is None:
+            return torch.ones_like(self.truth)
+        return (~self.batch.ignored).expand_as(self.truth)
+
+    @cached_property
+    def truth(self) -> Tensor:
+        """y, bool (B, C, *spatial); false where ignored."""
+        layout, reference = self.batch.layout, self.batch.reference
+        masks = [layout.mask(reference[:, layout.channel(number)], number) for number in range(layout.channels)]
+        truth = torch.stack(masks, 1)
+        return truth if self.batch.ignored is None else truth & ~self.batch.ignored
+
+    @cached_property
+    def _cells(self) -> Tensor:
+        return self.batch.cells.long() * self.valid
+
+    @cached_property
+    def count(self) -> int:
+        """n, at least 1."""
+        # the one wait for an accelerator: how many lesions there are decides the shapes
+        return max(1, int(self._cells.amax()))
+
+    @cached_property
+    def _lesion_voxels(self) -> tuple[Tensor, Tensor]:
+        """Where the voxels of lesions are, flat, and the place of their lesion among B C (n + 1)."""
+        where = self.truth.flatten().nonzero()[:, 0]
+        pair = where // self.truth[0, 0].numel()
+        return where, pair * (self.count + 1) + self._cells.flatten()[where]
+
+    def over_lesions(self, values: Tensor) -> Tensor:
+        """Sums `values` (B, C, *spatial) over the voxels of each lesion: (B, C, n), float64."""
+        where, lesion = self._lesion_voxels
+        taken = values.reshape(-1)[where].double()
+        pairs = self.truth.shape[:2]
+        sums = taken.new_zeros(pairs.numel() * (self.count + 1)).scatter_add(0, lesion, taken)
+        return sums.view(*pairs, -1)[..., 1:]
+
+    def over_cells(self, values: Tensor) -> Tensor:
+        """Sums `values` (B, C, *spatial) over each cell, the whole patch where a pair has no lesion: as above."""
+        taken, cells = values.double().flatten(2), self._whole_cells.flatten(2)
+        return taken.new_zeros((*taken.shape[:2], self.count + 1)).scatter_add(2, cells, taken)[..., 1:]
+
+    @cached_property
+    def _whole_cells(self) -> Tensor:
+        empty = ~self.truth.flatten(2).any(-1)
+        return torch.where(empty[(...,) + (None,) * (self._cells.ndim - 2)], self.valid.long(), self._cells)
+
+    @cached_property
+    def volumes(self) -> Tensor:
+        """V_k in voxels of this scale, (B, C, n); 0 where there is no such lesion."""
+        return self.over_lesions(torch.ones_like(self.truth, dtype=torch.float32))
+
+    @cached_property
+    def probability(self) -> Tensor:
+        """p, (B, C, *spatial), 0 where ignored."""
+        logits = self.batch.logits
+        p = torch.sigmoid(logits) if self.batch.layout.regions else torch.softmax(logits, 1)[:, 1:]
+        return p if self.batch.ignored is None else p * self.valid
+
+    @cached_property
+    def entropy(self) -> Tensor:
+        """Cross-entropy of each voxel, (B, C, *spatial), 0 where ignored; of the true class in every channel."""
+        entropies = self.batch.cross_entropies()
+        return entropies if self.batch.layout.regions else entropies[:, None].expand_as(self.truth)
+
+    @cached_property
+    def margin(self) -> Tensor:
+        """The logit, without regions its distance to the best other class's: (B, C, *spatial)."""
+        logits = self.batch.logits
+        if self.batch.layout.regions:
+            return logits
+        heads = range(logits.shape[1])
+        others = (logits[:, [head for head in heads if head != own]].amax(1) for own in heads[1:])
+        return logits[:, 1:] - torch.stack(list(others), 1)
+
+
+def size_weights(view: LesionView, strength: float) -> Tensor:
+    """Returns 1 + a exp(-V_k / tau) at the voxels of lesion k and 1 elsewhere, float32 without gradient.
+
+    Returns:
+        With regions (B, C, *spatial), else (B, 1, *spatial), by the lesion of the voxel's true class.
+    """
+    where, lesion = view._lesion_voxels
+    weight = 1 + strength * torch.exp(-view.volumes / view.tau)
+    of_lesion = torch.nn.functional.pad(weight, (1, 0), value=1.0).flatten().float()
+    weights = torch.ones(view.truth.numel(), device=where.device)
+    weights[where] = of_lesion[lesion]
+    weights = weights.view(view.truth.shape)
+    # a voxel has one true class: the others' weight is 1
+    return weights if view.batch.layout.regions else weights.amax(1, keepdim=True)
