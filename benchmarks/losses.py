@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from nnunetv2_sizepenalty.losses import COMBINATIONS, build_loss
+from nnunetv2_sizepenalty.losses import COMMON_COMBINATIONS, build_loss
 
 BASELINE = "nnU-Net"
 MIB = 2**20
@@ -86,7 +86,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--codes", nargs="+", choices=COMBINATIONS, default=["DTS", "DTFS", "DCS"], metavar="CODE")
+    parser.add_argument(
+        "--codes", nargs="+", choices=COMMON_COMBINATIONS, default=["DTS", "DTFS", "DCS"], metavar="CODE"
+    )
     parser.add_argument("--heads", nargs="+", type=int, default=[1], help="1: one region; more: softmax")
     parser.add_argument("--shape", nargs="+", type=int, default=[4, 32, 128, 128], help="batch, then the patch")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], help="on the CPU")

@@ -79,11 +79,11 @@ def _trainers() -> list[DiagnosisLine]:
     """Every combination with both recipes, and every modifier once, through nnU-Net's own look-up."""
     from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
 
-    from nnunetv2_sizepenalty.losses import COMBINATIONS
-    from nnunetv2_sizepenalty.trainers.names import ATTENTION_ASPP, MODIFIERS, PREFIX
+    from nnunetv2_sizepenalty.losses import COMMON_COMBINATIONS
+    from nnunetv2_sizepenalty.trainers.names import ATTENTION_ASPP, MODIFIERS, PREFIX, example_combination
 
-    names = [PREFIX + code + suffix for code in COMBINATIONS for suffix in ("", "_nnUNet")]
-    names += [f"{PREFIX}DTS_{modifier.example}" for modifier in MODIFIERS]
+    names = [PREFIX + code + suffix for code in COMMON_COMBINATIONS for suffix in ("", "_nnUNet")]
+    names += [f"{PREFIX}{example_combination(modifier)}_{modifier.example}" for modifier in MODIFIERS]
     names.append(ATTENTION_ASPP)
     missing = []
     for name in dict.fromkeys(names):

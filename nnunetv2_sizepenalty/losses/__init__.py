@@ -17,9 +17,17 @@ if TYPE_CHECKING:
     from nnunetv2_sizepenalty.losses.size_penalty import SizePenaltyLoss
     from nnunetv2_sizepenalty.losses.size_term import Gate, Millilitres, SizeTerm
     from nnunetv2_sizepenalty.losses.target_layout import TargetLayout
-    from nnunetv2_sizepenalty.losses.terms import TERMS, Term, is_combination, spelling, term_weights
+    from nnunetv2_sizepenalty.losses.terms import (
+        COMMON_COMBINATIONS,
+        TERMS,
+        Term,
+        is_combination,
+        spelling,
+        term_weights,
+    )
 
 _MODULES = {
+    "COMMON_COMBINATIONS": "terms",
     "CompoundLoss": "compound",
     "DeepSupervision": "deep_supervision",
     "Gate": "size_term",

@@ -2,8 +2,8 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
+from nnunetv2_sizepenalty.losses.lesion_view import probability
 from nnunetv2_sizepenalty.losses.sums.volumes import Batch, Volumes
 
 
@@ -29,21 +29,10 @@ def lesion_volumes(batch: Batch, volumes: Volumes) -> tuple[Tensor, Tensor]:
         if batch.ignored is not None:
             cells = cells.masked_fill(batch.ignored[samples, 0], 0)
         n = int(lesions[:, channel].max())
-        predicted.append(_sums(_probability(batch, samples, channel), cells, n))
+        predicted.append(_sums(probability(batch.logits[samples], batch.layout, channel), cells, n))
         truth = batch.layout.mask(batch.reference[samples, batch.layout.channel(channel)], channel)
         reference.append(_sums(truth.to(volumes.reference.dtype), cells, n))
     return torch.cat(predicted), torch.cat(reference)
-
-
-def _probability(batch: Batch, samples: Tensor, channel: int) -> Tensor:
-    """p of one channel, (n, *spatial), with a gradient that is exact in both tails."""
-    logits = batch.logits[samples]
-    if batch.layout.regions:
-        margin = logits[:, channel]
-    else:
-        others = [head for head in range(logits.shape[1]) if head != channel + 1]
-        margin = logits[:, channel + 1] - logits[:, others].logsumexp(1)
-    return logsigmoid(margin).exp()
 
 
 def _sums(values: Tensor, cells: Tensor, n: int) -> Tensor:

@@ -16,7 +16,7 @@ from nnunetv2_sizepenalty.losses.record import Record
 from nnunetv2_sizepenalty.losses.size_penalty import is_saturated, known_tau, mean_over_lesions
 from nnunetv2_sizepenalty.losses.size_term import THESIS, Gate, SizeTerm, Weighting
 from nnunetv2_sizepenalty.losses.sums.volumes import Batch
-from nnunetv2_sizepenalty.losses.terms import TERMS, term_weights
+from nnunetv2_sizepenalty.losses.terms import TERMS, needs_cells, term_weights
 from nnunetv2_sizepenalty.losses.weighting import LearnedWeight, balancing_weight
 
 
@@ -51,7 +51,9 @@ class CompoundLoss(nn.Module):
         if size_term.weighting == "balanced" and len(weights) == 1:
             raise ValueError("S alone has no partners to be balanced with")
         if parameters.size_weight is not None and not {"voxel", "cross-entropies"} & set(takes.values()):
-            raise ValueError(f"the weight of small lesions' voxels is of C, K and F, none of which is in {list(weights)}")
+            raise ValueError(
+                f"the weight of small lesions' voxels is of C, K and F, none of which is in {list(weights)}"
+            )
         self.weights = dict(weights)
         self._takes = takes
         self._formulas = {letter: _formula(letter, parameters) for letter in weights}
@@ -70,8 +72,7 @@ class CompoundLoss(nn.Module):
     @property
     def needs_cells(self) -> bool:
         """Whether single lesions enter, whose cells must come behind the target."""
-        by_lesion = "lesions" in self._takes.values() or self.parameters.size_weight is not None
-        return by_lesion or self.size_term.per_lesion
+        return needs_cells("".join(self.weights), self.size_term, self.parameters)
 
     def set_tau(self, tau: float) -> None:
         """Sets tau of S, in voxels: for a trainer that estimates it after the loss was built."""

@@ -5,8 +5,10 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid, pad, softplus
 
 from nnunetv2_sizepenalty.losses.sums.volumes import Batch
+from nnunetv2_sizepenalty.losses.target_layout import TargetLayout
 
 
 @dataclass(frozen=True)
@@ -84,15 +86,25 @@ class LesionView:
     @cached_property
     def probability(self) -> Tensor:
         """p, (B, C, *spatial), 0 where ignored."""
-        logits = self.batch.logits
-        p = torch.sigmoid(logits) if self.batch.layout.regions else torch.softmax(logits, 1)[:, 1:]
+        channels = range(self.batch.layout.channels)
+        p = torch.stack([probability(self.batch.logits, self.batch.layout, channel) for channel in channels], 1)
         return p if self.batch.ignored is None else p * self.valid
 
     @cached_property
     def entropy(self) -> Tensor:
-        """Cross-entropy of each voxel, (B, C, *spatial), 0 where ignored; of the true class in every channel."""
-        entropies = self.batch.cross_entropies()
-        return entropies if self.batch.layout.regions else entropies[:, None].expand_as(self.truth)
+        """Cross-entropy of each voxel, (B, C, *spatial), 0 where ignored; of the true class in every channel.
+
+        The softplus of what the wrong classes are ahead by: unlike PyTorch's, exact in the gradient of both tails.
+        """
+        logits = self.batch.logits
+        if self.batch.layout.regions:
+            return softplus(torch.where(self.truth, -logits, logits)) * self.valid
+        labels = self.batch.reference.long()
+        if self.batch.ignored is not None:
+            labels = labels.masked_fill(self.batch.ignored, 0)
+        wrong = logits.scatter(1, labels, -torch.inf).logsumexp(1, keepdim=True)
+        entropy = softplus(wrong - logits.gather(1, labels))
+        return (entropy * self.valid[:, :1]).expand_as(self.truth)
 
     @cached_property
     def margin(self) -> Tensor:
@@ -105,6 +117,16 @@ class LesionView:
         return logits[:, 1:] - torch.stack(list(others), 1)
 
 
+def probability(logits: Tensor, layout: TargetLayout, channel: int) -> Tensor:
+    """Returns p of one foreground channel, (B, *spatial), with a gradient that is exact in both tails."""
+    if layout.regions:
+        margin = logits[:, channel]
+    else:
+        others = [head for head in range(logits.shape[1]) if head != channel + 1]
+        margin = logits[:, channel + 1] - logits[:, others].logsumexp(1)
+    return logsigmoid(margin).exp()
+
+
 def size_weights(view: LesionView, strength: float) -> Tensor:
     """Returns 1 + a exp(-V_k / tau) at the voxels of lesion k and 1 elsewhere, float32 without gradient.
 
@@ -113,7 +135,7 @@ def size_weights(view: LesionView, strength: float) -> Tensor:
     """
     where, lesion = view._lesion_voxels
     weight = 1 + strength * torch.exp(-view.volumes / view.tau)
-    of_lesion = torch.nn.functional.pad(weight, (1, 0), value=1.0).flatten().float()
+    of_lesion = pad(weight, (1, 0), value=1.0).flatten().float()
     weights = torch.ones(view.truth.numel(), device=where.device)
     weights[where] = of_lesion[lesion]
     weights = weights.view(view.truth.shape)

@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnunetv2_sizepenalty.lesions import lesion_cells
-
 
 @dataclass(frozen=True)
 class TargetLayout:
@@ -87,6 +85,8 @@ def complete(target: Tensor, layout: TargetLayout) -> Tensor:
 
     Made on the CPU, distances in voxels; nnU-Net's loaders make them in their workers and by the spacing.
     """
+    from nnunetv2_sizepenalty.lesions import lesion_cells  # needs scipy, which a loss of volumes does not
+
     samples = []
     for sample in target.detach().cpu():
         cells = np.stack([lesion_cells(mask.numpy()) for mask in layout.masks(sample)])

@@ -1,4 +1,4 @@
-"""The terms of a loss, a letter each, and the one spelling of a combination: parser, --help and docs are made from this.
+"""The terms of a loss, a letter each, and the one spelling of a combination: parser, --help and docs come from here.
 
 A new term is a formula and a row here. Needs no torch: what computes a term is named, and found when a loss is built.
 """
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
-from nnunetv2_sizepenalty.losses.size_term import WEIGHT
+from nnunetv2_sizepenalty.losses.parameters import Parameters
+from nnunetv2_sizepenalty.losses.size_term import WEIGHT, SizeTerm
 
 if TYPE_CHECKING:
     from nnunetv2_sizepenalty.losses.formulas import VoxelTerm
@@ -120,6 +121,11 @@ TERMS: dict[str, Term] = {
 
 # The thesis's spellings; any other set of letters is spelt in the order of the table.
 THESIS_SPELLINGS = ("D", "DT", "DTF", "DTS", "F", "FD", "FS", "FSD", "S", "SD", "ST", "T", "TF", "TFS")
+# What --help and editors list and every test of the losses goes through: the thesis's, and what else is in use.
+COMMON_COMBINATIONS = (
+    *THESIS_SPELLINGS,
+    *("DTFS", "DC", "DK", "DCS", "DKS", "DTK", "DFC", "DTFC", "DCL", "DKL", "DKB", "DCH", "DKLS", "L", "H"),
+)
 _THESIS = {frozenset(spelling): spelling for spelling in THESIS_SPELLINGS}
 
 
@@ -159,3 +165,9 @@ def term_weights(code: str, weights: Mapping[str, float] | None = None) -> dict[
     if unknown := set(weights) - set(code):
         raise ValueError(f"weights for {sorted(unknown)}, but {code!r} holds only {list(code)}")
     return {letter: float(weights.get(letter, 1.0 if len(code) == 1 else TERMS[letter].weight)) for letter in code}
+
+
+def needs_cells(code: str, size_term: SizeTerm, parameters: Parameters) -> bool:
+    """Tells whether such a loss looks at single lesions, so that their cells must come behind the target."""
+    by_lesion = any(TERMS[letter].takes == "lesions" for letter in code)
+    return by_lesion or size_term.per_lesion or parameters.size_weight is not None

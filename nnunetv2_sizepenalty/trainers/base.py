@@ -26,8 +26,10 @@ import math
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from time import monotonic
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -36,9 +38,12 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.losses import DeepSupervision, SizeTerm, build_loss, term_weights
+from nnunetv2_sizepenalty.losses.parameters import DEFAULT, Parameters
 from nnunetv2_sizepenalty.losses.size_term import AUTO, THESIS
+from nnunetv2_sizepenalty.losses.terms import needs_cells
 from nnunetv2_sizepenalty.nnunet_io.file_names import LATEST
 from nnunetv2_sizepenalty.nnunet_io.spacing import voxel_mm
+from nnunetv2_sizepenalty.sampling.patch_volumes import PatchKind
 from nnunetv2_sizepenalty.trainers.attributes import attributes_set
 from nnunetv2_sizepenalty.trainers.cells import cells_for_the_loss_alone, layout_with_cells, with_cells
 from nnunetv2_sizepenalty.trainers.job_signals import JobSignals
@@ -51,7 +56,7 @@ from nnunetv2_sizepenalty.trainers.processes import wait_for_all_processes
 from nnunetv2_sizepenalty.trainers.pseudo_dice import all_predicted_empty, keep_moving_average
 from nnunetv2_sizepenalty.trainers.resume import EpochProgress, refuse_changed_settings, trim_log
 from nnunetv2_sizepenalty.trainers.schedule import schedule_size_weight, train_learned_weight
-from nnunetv2_sizepenalty.trainers.size_settings import planned_size_term, size_settings, size_values
+from nnunetv2_sizepenalty.trainers.size_settings import loss_settings, planned_size_term, size_settings, size_values
 from nnunetv2_sizepenalty.trainers.tau import estimate_tau
 from nnunetv2_sizepenalty.trainers.training_log import (
     TrainingLog,
@@ -76,6 +81,12 @@ class SizePenaltyTrainer(nnUNetTrainer):
 
     combination: str
     size_term: SizeTerm = THESIS
+    parameters: Parameters = DEFAULT
+    own_weights: Mapping[str, float] = MappingProxyType({})
+    batch_dice: bool | None = None
+    forced_share: float | None = None
+    learning_rate: float | None = None
+    deterministic = False
     epochs: int | None = None
     seed: int | None = None
     prior_bias = False
@@ -95,6 +106,10 @@ class SizePenaltyTrainer(nnUNetTrainer):
         super().__init__(plans, configuration, fold, dataset_json, device)
         if self.epochs is not None:
             self.num_epochs = self.epochs
+        if self.learning_rate is not None:
+            self.initial_lr = self.learning_rate
+        if self.forced_share is not None:
+            self.oversample_foreground_percent = self.forced_share
         self.progress = EpochProgress()
         self.job_signals = JobSignals(self.device)
 
@@ -117,9 +132,21 @@ class SizePenaltyTrainer(nnUNetTrainer):
             settings["prior_bias"] = True
         if self.sampling is not None:
             settings["sampling"] = self.sampling
+        if self.deterministic:
+            settings["deterministic"] = True
+        if self.forced_share is not None:
+            settings["forced_share"] = self.forced_share
+        settings |= loss_settings(self.parameters, self.batch_dice)
         if "S" in self.combination:
             settings |= size_settings(type(self).size_term, self.size_term)
+        elif self._uses_tau:
+            settings["tau_voxels"] = self.size_term.tau
         return settings
+
+    @property
+    def _uses_tau(self) -> bool:
+        """Whether something other than S is scaled by tau."""
+        return "H" in self.combination or self.parameters.size_weight is not None
 
     @property
     def best_epoch(self) -> int | None:
@@ -131,7 +158,15 @@ class SizePenaltyTrainer(nnUNetTrainer):
         return self.logger.local_logger.my_fantastic_logging
 
     def _weights(self) -> dict[str, float] | None:
-        return None if self.size_term.weight is None else {"S": self.size_term.weight}
+        weights = dict(self.own_weights)
+        if self.size_term.weight is not None:
+            weights["S"] = self.size_term.weight
+        return weights or None
+
+    @property
+    def needs_cells(self) -> bool:
+        """Whether the loss looks at single lesions."""
+        return needs_cells(self.combination, self.size_term, self.parameters)
 
     def initialize(self) -> None:
         self.entropy = run_entropy(self.seed)
@@ -156,9 +191,11 @@ class SizePenaltyTrainer(nnUNetTrainer):
             self.combination,
             regions=self.label_manager.has_regions,
             ignore_label=self.label_manager.ignore_label,
-            batch_dice=self.configuration_manager.batch_dice,
+            batch_dice=self.configuration_manager.batch_dice if self.batch_dice is None else self.batch_dice,
             ddp=self.is_ddp,
             size_term=self.size_term,
+            parameters=self.parameters,
+            weights=self._weights(),
         )
         if self.enable_deep_supervision:
             # nnU-Net's own weights of the scales
@@ -194,7 +231,7 @@ class SizePenaltyTrainer(nnUNetTrainer):
         super().on_train_start()
         self._last_save = monotonic()
         self.job_signals.catch()
-        if self.seed is not None:
+        if self.seed is not None or self.deterministic:
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.benchmark = False
         lines = ["", "Size penalty settings:", *(f"  {key}: {value}" for key, value in self.settings.items()), ""]
@@ -205,19 +242,26 @@ class SizePenaltyTrainer(nnUNetTrainer):
         of, tau = estimate_tau(
             dataset,
             self.preprocessed_dataset_folder,
-            self.patch_kinds(self.configuration_manager),
+            self._drawn_patches(),
             self.label_manager,
             self.configuration_manager,
-            per_lesion=self.size_term.per_lesion,
+            per_lesion=self.size_term.per_lesion or "S" not in self.combination,
         )
         self.use_tau(tau)
         self.print_to_log_file(f"tau is {tau:g} voxels, the median of {of}")
+
+    def _drawn_patches(self) -> tuple[PatchKind, ...]:
+        """Which patches the recipe draws, with the share of forced ones that the name asks for."""
+        kinds = self.patch_kinds(self.configuration_manager)
+        if self.forced_share is None:
+            return kinds
+        return tuple(replace(kind, foreground=self.forced_share) for kind in kinds)
 
     def _start_at_prior(self) -> None:
         dataset, _ = self.get_tr_and_val_datasets()
         configuration = self.configuration_manager
         prior = start_at_prior(
-            self.network, dataset, self.patch_kinds(configuration), self.label_manager, configuration.batch_size
+            self.network, dataset, self._drawn_patches(), self.label_manager, configuration.batch_size
         )
         shares = ", ".join(f"{share:.3g}" for share in prior)
         self.print_to_log_file(f"Bias of the heads at the log-odds of foreground in the training patches: {shares}")
@@ -248,7 +292,7 @@ class SizePenaltyTrainer(nnUNetTrainer):
         return self._with_cells(super().get_validation_transforms(*args, **kwargs))
 
     def _with_cells(self, transforms: ComposeTransforms) -> ComposeTransforms:
-        if not self.size_term.per_lesion:
+        if not self.needs_cells:
             return transforms
         return with_cells(transforms, layout_with_cells(self.label_manager), self.configuration_manager.spacing)
 
@@ -326,7 +370,7 @@ class SizePenaltyTrainer(nnUNetTrainer):
         super().on_train_epoch_end(self.progress.outputs)
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        if self.size_term.per_lesion:
+        if self.needs_cells:
             layout = layout_with_cells(self.label_manager)
             with cells_for_the_loss_alone(self.loss, batch, layout, self.device) as plain:
                 output = super().validation_step(plain)

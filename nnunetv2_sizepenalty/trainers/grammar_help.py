@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from nnunetv2_sizepenalty.losses import COMBINATIONS, TERMS, term_weights
+from nnunetv2_sizepenalty.losses import COMMON_COMBINATIONS, TERMS, term_weights
 from nnunetv2_sizepenalty.trainers.names import ATTENTION_ASPP, MODIFIERS, PREFIX, parse
 
 
@@ -11,7 +11,7 @@ def grammar_tables() -> list[Table]:
     combinations = Table(title="-tr " + PREFIX + "<COMBINATION>[_<modifier>...]", title_justify="left")
     combinations.add_column("combination")
     combinations.add_column("loss (weight x term)")
-    for code in COMBINATIONS:
+    for code in COMMON_COMBINATIONS:
         terms = (f"{weight:g} {TERMS[letter].name}" for letter, weight in term_weights(code).items())
         combinations.add_row(code, " + ".join(terms))
     combinations.add_row(ATTENTION_ASPP.removeprefix(PREFIX), "nnU-Net's own loss and recipe on AttentionASPPUNet")

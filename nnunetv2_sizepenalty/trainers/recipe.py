@@ -46,11 +46,11 @@ class ThesisTrainer(SizePenaltyTrainer):
 
     def __init__(self, plans, configuration, fold, dataset_json, device=torch.device("cuda")):  # noqa: B008 nnU-Net's signature
         super().__init__(plans, configuration, fold, dataset_json, device)
-        self.initial_lr = self.max_learning_rate
+        self.initial_lr = self.learning_rate or self.max_learning_rate
         self.weight_decay = self.adamw_weight_decay
         self.num_epochs = self.epochs or self.default_epochs
         self.enable_deep_supervision = False
-        self.oversample_foreground_percent = LARGE_FOREGROUND
+        self.oversample_foreground_percent = self._forced_share(LARGE_FOREGROUND)
         self.probabilistic_oversampling = True
         self.small_patches = SmallPatches.of(self.configuration_manager.configuration)
 
@@ -60,8 +60,8 @@ class ThesisTrainer(SizePenaltyTrainer):
         return super().settings | {
             "small_patch_size": small and list(small.size),
             "small_patch_probability": small and small.probability,
-            "lesion_forced_patches": LARGE_FOREGROUND,
-            "lesion_forced_small_patches": small and SMALL_FOREGROUND,
+            "lesion_forced_patches": self._forced_share(LARGE_FOREGROUND),
+            "lesion_forced_small_patches": small and self._forced_share(SMALL_FOREGROUND),
             "augmentation": self.augmentation,
         }
 
@@ -76,17 +76,18 @@ class ThesisTrainer(SizePenaltyTrainer):
             torch._dynamo.config.automatic_dynamic_shapes = False
         super().initialize()
 
+    def _forced_share(self, of_recipe: float) -> float:
+        return of_recipe if self.forced_share is None else self.forced_share
+
     def configure_optimizers(self):
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(), self.max_learning_rate, weight_decay=self.adamw_weight_decay
-        )
+        optimizer = torch.optim.AdamW(self.network.parameters(), self.initial_lr, weight_decay=self.adamw_weight_decay)
         schedule = IterationOneCycleLR(
-            optimizer, self.max_learning_rate, self.num_epochs, self.num_iterations_per_epoch, **self.one_cycle
+            optimizer, self.initial_lr, self.num_epochs, self.num_iterations_per_epoch, **self.one_cycle
         )
         return optimizer, schedule
 
     def get_dataloaders(self):
-        large = self._unstarted(self.configuration_manager, LARGE_FOREGROUND)
+        large = self._unstarted(self.configuration_manager, self._forced_share(LARGE_FOREGROUND))
         small, probability = (None, None), 0.0
         if self.small_patches is None:
             self.print_to_log_file(
@@ -95,7 +96,7 @@ class ThesisTrainer(SizePenaltyTrainer):
         else:
             probability = self.small_patches.probability
             configuration = {**self.configuration_manager.configuration, "patch_size": list(self.small_patches.size)}
-            small = self._unstarted(ConfigurationManager(configuration), SMALL_FOREGROUND)
+            small = self._unstarted(ConfigurationManager(configuration), self._forced_share(SMALL_FOREGROUND))
         share = share_of_batch(self.batch_size, self.local_rank)
         loaders = []
         for stream, large_loader, small_loader in zip(STREAMS, large, small, strict=True):

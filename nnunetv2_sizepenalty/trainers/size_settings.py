@@ -1,10 +1,12 @@
 """What a trainer tells of its S: in its settings, which checkpoints keep, and in debug.json."""
 
 import sys
+from dataclasses import fields
 from typing import Any
 
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
+from nnunetv2_sizepenalty.losses.parameters import DEFAULT, Parameters
 from nnunetv2_sizepenalty.losses.size_term import AUTO, Gate, Millilitres, SizeTerm
 from nnunetv2_sizepenalty.nnunet_io.spacing import planned_voxels
 
@@ -37,6 +39,16 @@ def size_settings(named: SizeTerm, used: SizeTerm) -> dict[str, Any]:
     if used.weighting != "fixed":
         settings["weighting"] = used.weighting
     return settings
+
+
+def loss_settings(parameters: Parameters, batch_dice: bool | None) -> dict[str, Any]:
+    """Returns what the log and the checkpoint say of the other terms: what differs from the thesis and the plan."""
+    different = {
+        field.name: getattr(parameters, field.name)
+        for field in fields(parameters)
+        if getattr(parameters, field.name) != getattr(DEFAULT, field.name)
+    }
+    return different if batch_dice is None else different | {"batch_dice": batch_dice}
 
 
 def size_values(named: SizeTerm, used: SizeTerm) -> dict[str, Any]:

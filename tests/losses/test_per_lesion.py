@@ -178,13 +178,28 @@ def test_record_and_gradient_norms_speak_of_lesions():
     assert norms["S"] > 0
 
 
-@pytest.mark.parametrize(
-    ("regions", "heads", "channels"), [(True, 2, 2), (True, 2, 3), (False, 3, 1), (False, 3, 2)], ids=str
-)
-def test_a_target_without_its_cells_is_refused(regions, heads, channels):
+@pytest.mark.parametrize(("regions", "heads", "channels"), [(True, 2, 3), (False, 3, 2)], ids=str)
+def test_a_target_with_some_of_its_cells_is_refused(regions, heads, channels):
     loss = build_loss("S", regions=regions, per_lesion=True)
     with pytest.raises(ValueError, match="and cells"):
         loss(torch.zeros(1, heads, 4, 4), torch.zeros(1, channels, 4, 4))
+
+
+@pytest.mark.parametrize("regions", [True, False])
+@pytest.mark.parametrize("shape", [(12, 10), (5, 8, 9)], ids=str)
+def test_a_target_without_cells_is_completed(regions, shape):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn((2, 3, *shape), generator=generator)
+    if regions:
+        target = (torch.rand((2, 3, *shape), generator=generator) < 0.05).float()
+        masks = target
+    else:
+        target = torch.randint(0, 40, (2, 1, *shape), generator=generator).float()
+        target[target > 2] = 0
+        masks = torch.cat([target == 1, target == 2], 1)
+    cells = torch.stack([torch.stack([torch.from_numpy(lesion_cells(m.numpy())) for m in sample]) for sample in masks])
+    loss = build_loss("DCL", regions=regions, sizeweight=4.0)
+    assert loss(logits, target) == loss(logits, torch.cat([target, cells], 1))
 
 
 def test_per_lesion_is_of_s():

@@ -12,7 +12,7 @@ import SimpleITK
 import torch
 from nnunet_commands import FOLDERS, Workspace
 
-from nnunetv2_sizepenalty.losses import COMBINATIONS, build_loss
+from nnunetv2_sizepenalty.losses import COMMON_COMBINATIONS, build_loss
 from nnunetv2_sizepenalty.planning.planner import PLANS_NAME
 
 pytestmark = pytest.mark.integration
@@ -135,7 +135,7 @@ def check_padding(workspace: Workspace, monkeypatch, dataset: str, n_slices: int
         probability = 1.5 * 64 / padded.numel() / data[0, 0].numel()
         logits = torch.zeros(1, 2, *data.shape[1:])
         logits[:, 1] = math.log(probability / (1 - probability))
-        for code in COMBINATIONS:
+        for code in COMMON_COMBINATIONS:
             given = logits.clone().requires_grad_()
             build_loss(code, regions=False)(given, target[None]).backward()
             gradient = given.grad[0, 1, padded]

@@ -11,7 +11,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from nnunetv2_sizepenalty.losses import Gate, build_loss
 
-WEIGHTS = {"D": 1.0, "T": 1.0, "F": 1.0, "C": 1.0, "K": 1.0, "S": 0.3}
+WEIGHTS = {"D": 1.0, "T": 1.0, "F": 1.0, "C": 1.0, "K": 1.0, "L": 1.0, "B": 0.5, "H": 0.1, "S": 0.3}
+BY_LESION = set("LBH")
 
 
 def restated_terms(
@@ -28,10 +29,11 @@ def restated_terms(
     soft_cap: bool = False,
     gate: Gate | None = None,
     per_lesion: bool = False,
+    sizeweight: float = 0.0,
 ) -> dict[str, Tensor]:
     """Each term without its weight; `logits` in float64. Of `gate` its numbers alone are used."""
     spatial = tuple(range(2, logits.ndim))
-    if per_lesion:
+    if has_cells(code, per_lesion=per_lesion, sizeweight=sizeweight):
         target, cells = split_cells(target, logits.shape[1], regions)
     valid = torch.ones_like(logits[:, :1])
     if regions:
@@ -52,6 +54,11 @@ def restated_terms(
         voxel_is_foreground = (labels > 0).double()
     p_true = torch.exp(log_true)
     v_p, v_g, tp = (valid * p).sum(spatial), (valid * y).sum(spatial), (valid * p * y).sum(spatial)
+    weight = torch.ones_like(log_true)
+    if sizeweight:
+        for b, c, k in numbered_cells(cells):
+            lesion = (cells[b, c] == k) & (y[b, c] == 1) & (valid[b, 0] == 1)
+            weight[b, c if regions else 0][lesion] = 1 + sizeweight * math.exp(-float(lesion.sum()) / tau)
     d_p, d_g, d_tp = (v.sum(0) for v in (v_p, v_g, tp)) if batch_dice else (v_p, v_g, tp)
 
     def mean_over_valid(values: Tensor) -> Tensor:
@@ -65,14 +72,25 @@ def restated_terms(
             terms["T"] = (1 - (d_tp + 1e-5) / (d_tp + 0.3 * (d_p - d_tp) + 0.7 * (d_g - d_tp) + 1e-5)).mean()
         if letter == "F":
             alpha = torch.where(voxel_is_foreground == 1, 0.25, 0.75)
-            terms["F"] = mean_over_valid(-alpha * (1 - p_true) ** 2 * log_true)
+            terms["F"] = mean_over_valid(-weight * alpha * (1 - p_true) ** 2 * log_true)
         if letter == "C":
-            terms["C"] = mean_over_valid(-log_true)
+            terms["C"] = mean_over_valid(-weight * log_true)
             if regions and ignore_label is not None:  # nnU-Net sums over the regions there
                 terms["C"] = terms["C"] * y.shape[1]
         if letter == "K":
-            highest = (-valid * log_true).flatten().sort(descending=True).values
+            highest = (-weight * valid * log_true).flatten().sort(descending=True).values
             terms["K"] = highest[: max(1, int(len(highest) * 10 / 100))].mean()
+        if letter in BY_LESION:
+            of_pair = []
+            for b in range(len(y)):
+                for c in range(y.shape[1]):
+                    z = logits[b, c]
+                    if not regions:
+                        z = logits[b, c + 1] - logits[b, [h for h in range(len(logits[b])) if h != c + 1]].amax(0)
+                    entropy = -log_true[b, c if regions else 0]
+                    value = RESTATED[letter](valid[b, 0] == 1, y[b, c] == 1, p[b, c], entropy, z, cells[b, c], tau)
+                    of_pair += [] if value is None else [value]
+            terms[letter] = torch.stack(of_pair).mean() if of_pair else 0 * logits.sum()
         if letter == "S":
             if per_lesion:
                 v_p, v_g = (
@@ -99,6 +117,48 @@ def restated_terms(
     return terms
 
 
+def _lesions(valid: Tensor, y: Tensor, cells: Tensor) -> list[Tensor]:
+    """The voxels of each lesion that has any."""
+    masks = [(cells == k) & y & valid for k in cells.unique() if k > 0]
+    return [mask for mask in masks if mask.any()]
+
+
+def _dice_ce(domain: Tensor, y: Tensor, p: Tensor, entropy: Tensor) -> Tensor:
+    overlap, volumes = (p * y)[domain].sum(), p[domain].sum() + y[domain].sum()
+    return 1 - (2 * overlap + 1e-5) / (volumes + 1e-5) + entropy[domain].mean()
+
+
+def _restated_l(valid, y, p, entropy, z, cells, tau) -> Tensor | None:
+    domains = [(cells == cells[mask][0]) & valid for mask in _lesions(valid, y, cells)] or [valid]
+    if not valid.any():
+        return None
+    return torch.stack([_dice_ce(domain, y, p, entropy) for domain in domains]).mean()
+
+
+def _restated_b(valid, y, p, entropy, z, cells, tau) -> Tensor | None:
+    lesions = _lesions(valid, y, cells)
+    if not lesions:
+        return None
+    return torch.stack([_dice_ce(valid & (~y | mask), mask, p, entropy) for mask in lesions]).mean()
+
+
+def _restated_h(valid, y, p, entropy, z, cells, tau) -> Tensor | None:
+    lesions = _lesions(valid, y, cells)
+    if not lesions:
+        return None
+    share = torch.softmax(torch.tensor([-float(mask.sum()) / tau for mask in lesions], dtype=p.dtype), 0)
+    misses = [torch.log1p(torch.exp(-hit)) for hit in (torch.logsumexp(z[m], 0) - math.log(m.sum()) for m in lesions)]
+    return (share * torch.stack(misses)).sum()
+
+
+RESTATED = {"L": _restated_l, "B": _restated_b, "H": _restated_h}
+
+
+def has_cells(code: str, **options) -> bool:
+    """Whether the target holds cells behind."""
+    return bool(options.get("per_lesion") or options.get("sizeweight") or BY_LESION & set(code))
+
+
 def restated_loss(code: str, logits: Tensor, target: Tensor, *, weighting: str = "fixed", **options) -> Tensor:
     """The default-weighted sum, with the weight of S as `weighting` says."""
     terms = restated_terms(code, logits, target, **options)
@@ -113,7 +173,7 @@ def restated_loss(code: str, logits: Tensor, target: Tensor, *, weighting: str =
             weights["S"] = min(weights["S"] * float(sum(norms.values()) / own), 10.0)
     if weighting == "learned":  # s = -log(0.3) at the start
         regions = options["regions"]
-        if options.get("per_lesion"):
+        if has_cells(code, **options):
             target, _ = split_cells(target, logits.shape[1], regions)
         lesions = _valid_foreground(target, logits.shape[1], regions, options["ignore_label"]).any()
         terms["S"] = 0.3 * terms["S"] + lesions * -math.log(0.3)
@@ -258,7 +318,7 @@ def with_cells(case: Case, target: Tensor) -> Tensor:
 def assert_equals_restatement(case: Case, **variant) -> None:
     """Value and gradient of `build_loss` within 1e-4, the gradient of half precision within its last place."""
     logits, target = case.make()
-    if variant.get("per_lesion"):
+    if has_cells(case.code, **variant):
         target = with_cells(case, target)
     precise = logits.double().requires_grad_()
     expected = restated_loss(case.code, precise, target, **case.options, **variant)

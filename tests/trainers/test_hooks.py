@@ -9,12 +9,12 @@ import pytest
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from nnunetv2_sizepenalty import trainers
-from nnunetv2_sizepenalty.losses import COMBINATIONS
+from nnunetv2_sizepenalty.losses import COMMON_COMBINATIONS
 from nnunetv2_sizepenalty.trainers import base, recipe
 from nnunetv2_sizepenalty.trainers.names import ATTENTION_ASPP, MODIFIERS, PREFIX
 
 HOOKS = {name for name, value in vars(nnUNetTrainer).items() if callable(value) or isinstance(value, staticmethod)}
-NAMES = [PREFIX + code + suffix for code in COMBINATIONS for suffix in ("", "_nnUNet")]
+NAMES = [PREFIX + code + suffix for code in COMMON_COMBINATIONS for suffix in ("", "_nnUNet")]
 NAMES += [f"{PREFIX}DTS_{modifier.example}" for modifier in MODIFIERS]
 
 

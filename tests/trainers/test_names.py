@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from nnunetv2_sizepenalty.losses import COMBINATIONS
+from nnunetv2_sizepenalty.losses import COMMON_COMBINATIONS
 from nnunetv2_sizepenalty.losses.size_term import AUTO, THESIS, Gate, Millilitres, SizeTerm
-from nnunetv2_sizepenalty.trainers.names import MODIFIERS, PREFIX, parse, step_size
+from nnunetv2_sizepenalty.trainers.names import MODIFIERS, PREFIX, example_combination, parse, step_size
 
 
-@pytest.mark.parametrize("combination", COMBINATIONS)
+@pytest.mark.parametrize("combination", COMMON_COMBINATIONS)
 def test_every_combination_is_a_name(combination):
     parsed = parse(PREFIX + combination)
     assert (parsed.combination, dict(parsed.values)) == (combination, {})
@@ -87,7 +87,7 @@ def test_the_grammar_needs_no_torch():
 
 @pytest.mark.parametrize("modifier", MODIFIERS, ids=lambda modifier: modifier.example)
 def test_the_example_of_each_modifier_is_valid(modifier):
-    assert modifier.attribute in parse(f"nnUNetTrainerDTS_{modifier.example}").values
+    assert modifier.attribute in parse(f"{PREFIX}{example_combination(modifier)}_{modifier.example}").values
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from trainings import (
     wait_for_text,
 )
 
-from nnunetv2_sizepenalty.losses import COMBINATIONS
+from nnunetv2_sizepenalty.losses import COMMON_COMBINATIONS
 from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
 
 pytestmark = pytest.mark.integration
@@ -34,7 +34,7 @@ SAMPLE = (
 )
 EVERYTHING = [
     f"nnUNetTrainer{code}{suffix}_2epochs"
-    for code in COMBINATIONS
+    for code in COMMON_COMBINATIONS
     for suffix in ("", "_nnUNet")
     if code != "DTS" or suffix
 ]

@@ -95,7 +95,7 @@ class SoftmaxSums(torch.autograd.Function):
             gradient = saved.background_p
             _finish_background(gradient, saved.background_slopes, predicted, voxels, ctx.terms)
             gradient.transpose(1, 2)[saved.exact // height, saved.exact % height] = exact
-        return gradient.reshape(logits.shape).to(logits.dtype), None, None, None
+        return gradient.reshape(logits.shape).to(logits.dtype), None, None, None, None
 
 
 def _rows(logits: Tensor, labels: Tensor, ignored: Tensor | None) -> tuple[Tensor, Tensor]:

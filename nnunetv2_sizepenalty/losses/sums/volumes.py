@@ -71,9 +71,7 @@ class Batch:
             return self.reference[:, :1].numel()
         return (~self.ignored).sum().clamp(min=1)
 
-    def measure(
-        self, terms: tuple[VoxelTerm, ...] = (), weight: Tensor | None = None
-    ) -> tuple[Volumes, Tensor | None]:
+    def measure(self, terms: tuple[VoxelTerm, ...] = (), weight: Tensor | None = None) -> tuple[Volumes, Tensor | None]:
         """Returns the volumes, and of each voxel term the sum over all voxels (and channels, with regions).
 
         Args:
