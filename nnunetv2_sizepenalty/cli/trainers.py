@@ -14,6 +14,7 @@ def run(args: argparse.Namespace) -> None:
     from rich.console import Console
 
     from nnunetv2_sizepenalty.trainers.grammar_help import explain, grammar_tables
+    from nnunetv2_sizepenalty.trainers.names import right_spelling
 
     console = Console()
     if args.name is None:
@@ -21,10 +22,12 @@ def run(args: argparse.Namespace) -> None:
             console.print(table)
         return
     explanation = explain(args.name)
+    if explanation is None and (right := right_spelling(args.name)) is not None:
+        raise UserError(f"{args.name} is spelt {right}")
     if explanation is None:
         raise UserError(
             f"{args.name} is not a name of ours: nnUNetTrainer<COMBINATION>[_<modifier>...], modifiers in the order "
-            "that `nnUNetv2_sizepenalty trainers` lists, each once, those of S only beside S, numbers without "
-            "superfluous zeros"
+            "that `nnUNetv2_sizepenalty trainers` lists, each once and only beside the letters that it names, numbers "
+            "without superfluous zeros"
         )
     console.print(explanation)

@@ -9,7 +9,7 @@ from nnunetv2_sizepenalty.trainers.names import ATTENTION_ASPP, MODIFIERS, PREFI
 def grammar_tables() -> list[Table]:
     """Combinations, letters and modifiers, as they are parsed."""
     combinations = Table(title="-tr " + PREFIX + "<COMBINATION>[_<modifier>...]", title_justify="left")
-    combinations.add_column("combination")
+    combinations.add_column("combination, any set of letters")
     combinations.add_column("loss (weight x term)")
     for code in COMMON_COMBINATIONS:
         terms = (f"{weight:g} {TERMS[letter].name}" for letter, weight in term_weights(code).items())
@@ -27,7 +27,9 @@ def grammar_tables() -> list[Table]:
     modifiers.add_column("meaning")
     modifiers.add_row("(none)", "the thesis's recipe, with AttentionASPPUNet")
     for modifier in MODIFIERS:
-        modifiers.add_row("_" + modifier.example, modifier.meaning + (" (only beside S)" if modifier.size_term else ""))
+        modifiers.add_row(
+            "_" + modifier.example, modifier.meaning + (f" (only beside {modifier.beside})" if modifier.beside else "")
+        )
     return [combinations, letters, modifiers]
 
 
@@ -37,8 +39,7 @@ def explain(name: str) -> Table | None:
     if parsed is None:
         return None
     table = Table(title=name, title_justify="left", show_header=False)
-    weights = {"S": parsed.values["size_weight"]} if "size_weight" in parsed.values else None
-    for letter, weight in term_weights(parsed.combination, weights).items():
+    for letter, weight in term_weights(parsed.combination, parsed.term_weights).items():
         table.add_row(letter, f"{weight:g} x {TERMS[letter].name}: {TERMS[letter].meaning}")
     if "recipe" not in parsed.values:
         table.add_row("(no recipe named)", "the thesis's recipe, with AttentionASPPUNet")

@@ -11,11 +11,11 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2_sizepenalty import trainers
 from nnunetv2_sizepenalty.losses import COMMON_COMBINATIONS
 from nnunetv2_sizepenalty.trainers import base, recipe
-from nnunetv2_sizepenalty.trainers.names import ATTENTION_ASPP, MODIFIERS, PREFIX
+from nnunetv2_sizepenalty.trainers.names import ATTENTION_ASPP, MODIFIERS, PREFIX, example_combination
 
 HOOKS = {name for name, value in vars(nnUNetTrainer).items() if callable(value) or isinstance(value, staticmethod)}
 NAMES = [PREFIX + code + suffix for code in COMMON_COMBINATIONS for suffix in ("", "_nnUNet")]
-NAMES += [f"{PREFIX}DTS_{modifier.example}" for modifier in MODIFIERS]
+NAMES += [f"{PREFIX}{example_combination(modifier)}_{modifier.example}" for modifier in MODIFIERS]
 
 
 def ancestors(name):

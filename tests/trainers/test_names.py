@@ -4,10 +4,12 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from nnunetv2_sizepenalty.losses import COMMON_COMBINATIONS
+from nnunetv2_sizepenalty.losses import COMMON_COMBINATIONS, TERMS, Parameters, spelling
 from nnunetv2_sizepenalty.losses.size_term import AUTO, THESIS, Gate, Millilitres, SizeTerm
-from nnunetv2_sizepenalty.trainers.names import MODIFIERS, PREFIX, example_combination, parse, step_size
+from nnunetv2_sizepenalty.trainers.names import MODIFIERS, PREFIX, example_combination, parse, right_spelling, step_size
 
 
 @pytest.mark.parametrize("combination", COMMON_COMBINATIONS)
@@ -95,7 +97,16 @@ def test_the_example_of_each_modifier_is_valid(modifier):
     [
         "nnUNetTrainer",
         "nnUNetTrainerSDT",  # letters in another order
-        "nnUNetTrainerCS",
+        "nnUNetTrainerSC",
+        "nnUNetTrainerDD",
+        "nnUNetTrainerDX",
+        "nnUNetTrainerDT_gamma2",  # F is not in it
+        "nnUNetTrainerDTS_sizeweight4",  # C, K and F are not in it
+        "nnUNetTrainerDK_sizeweight0",
+        "nnUNetTrainerDT_fn1",
+        "nnUNetTrainerDT_batchDice_sampleDice",
+        "nnUNetTrainerD_D0p5",  # the only term has weight 1
+        "nnUNetTrainerDK_L0p5",
         "nnUNetTrainerdts",
         "nnUNetTrainerDTS_",
         "nnUNetTrainerDTS__tau300",  # nnU-Net splits folder names at two underscores
@@ -144,3 +155,73 @@ def test_step_size_is_one_for_all_unless_the_thesiss_is_asked_for(name, thesis):
 
 def test_sampling_and_bias_need_no_size_penalty():
     assert parse("nnUNetTrainerDC_nnUNet_priorbias_lesionuniform") is not None
+
+
+@pytest.mark.parametrize(
+    ("suffix", "parameters"),
+    [
+        ("DTF", Parameters()),
+        ("DT_fn0p8_power0p75", Parameters(false_negatives=0.8, power=0.75)),
+        ("F_gamma0", Parameters(gamma=0.0)),
+        ("FC_alpha0p5_sizeweight4", Parameters(alpha=0.5, size_weight=4.0)),
+        ("DT_noSmooth", Parameters(smooth=0.0)),
+    ],
+)
+def test_modifiers_of_other_terms_set_parameters(suffix, parameters):
+    name = parse("nnUNetTrainer" + str(spelling(suffix.split("_")[0])) + suffix[len(suffix.split("_")[0]) :])
+    assert name.parameters == name.class_attributes.get("parameters", Parameters()) == parameters
+
+
+def test_weights_of_letters():
+    name = parse("nnUNetTrainerDKLS_lambda0p1_K0p5_L2")
+    assert name.term_weights == {"K": 0.5, "L": 2.0, "S": 0.1}
+    assert name.class_attributes["own_weights"] == {"K": 0.5, "L": 2.0}
+
+
+def test_tau_is_of_s_h_and_the_weight_of_small_lesions():
+    assert parse("nnUNetTrainerDK_sizeweight4_tau2ml").size_term == SizeTerm(tau=Millilitres(2.0))
+    assert parse("nnUNetTrainerDCH_tauAuto").class_attributes["size_term"] == SizeTerm(tau=AUTO)
+    assert parse("nnUNetTrainerDK_tau2ml") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("nnUNetTrainerSDT", "nnUNetTrainerDTS"),
+        ("nnUNetTrainerCS", "nnUNetTrainerCS"),
+        ("nnUNetTrainerDFS", "nnUNetTrainerFSD"),
+        ("nnUNetTrainerLKD_seed1_sizeweight4_nnUNet", "nnUNetTrainerDKL_nnUNet_sizeweight4_seed1"),
+        ("nnUNetTrainerDD", "nnUNetTrainerD"),
+        ("nnUNetTrainerDX", None),
+        ("nnUNetTrainerDT_tau300", None),
+        ("nnUNetTrainerDTS_balanced_learned", None),
+        ("somethingDT", None),
+    ],
+)
+def test_another_order_is_answered_with_the_right_one(name, right):
+    assert right_spelling(name) == right
+
+
+@st.composite
+def names_of_the_grammar(draw):
+    letters = draw(st.sets(st.sampled_from(sorted(TERMS)), min_size=1))
+    parts, slot, values = [PREFIX + str(spelling(letters))], -1, {}
+    for modifier in MODIFIERS:
+        if modifier.slot > slot and modifier.fits("".join(letters), values) and draw(st.booleans()):
+            parts.append(modifier.example)
+            slot, values = modifier.slot, {**values, modifier.attribute: True}
+    return "_".join(parts)
+
+
+@settings(max_examples=500, deadline=None)
+@given(names_of_the_grammar(), st.randoms())
+def test_every_name_of_the_grammar_is_read_and_found_again_from_any_order(name, random):
+    parsed = parse(name)
+    assert parsed is not None
+    combination, *tokens = name.split("_")
+    letters = list(combination.removeprefix(PREFIX))
+    assert set(parsed.combination) == set(letters)
+    assert len(parsed.values) == len(tokens)
+    random.shuffle(letters)
+    random.shuffle(tokens)
+    assert right_spelling("_".join([PREFIX + "".join(letters), *tokens])) == name
