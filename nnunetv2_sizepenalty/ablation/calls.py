@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from nnunetv2_sizepenalty.evaluation.protocols import SHARE
 from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 
 OURS = "nnUNetv2_sizepenalty"
@@ -71,7 +72,8 @@ class Froc:
     @property
     def what(self) -> Words:
         folders = ("-ref", str(self.references), "-probabilities", str(self.probabilities), "-o", str(self.output))
-        return (OURS, "froc", *folders, *self.rules.words)
+        # the default, but part of the key of the result: 0.1.0 counted lesions by any overlap
+        return (OURS, "froc", *folders, *self.rules.words, "--detection", SHARE.written)
 
     @property
     def how(self) -> Words:
@@ -82,7 +84,7 @@ class Froc:
         from nnunetv2_sizepenalty.curves.froc_folder import evaluate_probabilities
 
         froc = evaluate_probabilities(
-            self.references, self.probabilities, **self.rules.arguments, processes=self.processes
+            self.references, self.probabilities, **self.rules.arguments, detection=SHARE, processes=self.processes
         )
         write_froc(froc, self.output)
         print(*headlines(froc), f"wrote {self.output}", sep="\n")

@@ -22,9 +22,9 @@ from nnunetv2_sizepenalty.curves.froc import (
 from nnunetv2_sizepenalty.curves.froc_case import CaseCurve, FrocRules, score_curve
 from nnunetv2_sizepenalty.curves.froc_curve import lesion_average_precision, make_curves
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.folder import listed, pair_cases, size_bins
+from nnunetv2_sizepenalty.evaluation.folder import pair_cases, size_bins
 from nnunetv2_sizepenalty.evaluation.formulas import Ratio
-from nnunetv2_sizepenalty.evaluation.masks import MaskReader, mask_reader
+from nnunetv2_sizepenalty.evaluation.masks import Grid, MaskReader, mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, SHARE, Protocol, Rule
 from nnunetv2_sizepenalty.evaluation.score_files import Pair
 from nnunetv2_sizepenalty.evaluation.strata import ALL, stratum_names
@@ -32,7 +32,8 @@ from nnunetv2_sizepenalty.lesions import ML, PX, SizeBins, SizeUnit
 from nnunetv2_sizepenalty.nnunet_io.classes import Label, Labels, read_labels
 from nnunetv2_sizepenalty.nnunet_io.dataset import read_dataset_json
 from nnunetv2_sizepenalty.nnunet_io.file_names import DATASET_JSON
-from nnunetv2_sizepenalty.nnunet_io.probabilities import read_probabilities
+from nnunetv2_sizepenalty.nnunet_io.probabilities import count_channels, read_probabilities
+from nnunetv2_sizepenalty.nnunet_io.spacing import affine_of
 from nnunetv2_sizepenalty.parallel import map_cases
 
 
@@ -67,8 +68,7 @@ def evaluate_probabilities(
         detection: when a lesion is detected; the protocol's own rule is for one operating point, not for a sweep.
 
     Raises:
-        UserError: probabilities are missing or unusable (all of them are listed), or belong to other labels; or no
-            reference holds a lesion.
+        UserError: probabilities are missing or unusable, or belong to other labels; or no reference holds a lesion.
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
     detection = Rule.parse(detection) if isinstance(detection, str) else detection
@@ -87,10 +87,8 @@ def evaluate_probabilities(
     setup = FrocSetup(reader, labels, FrocRules(protocol, bins))
     outcomes = map_cases(partial(score_probabilities, setup), pairs, processes=processes, description="scoring")
     problems = [outcome for outcome in outcomes if isinstance(outcome, str)]
-    if len(problems) == 1:
-        raise UserError(f"{problems[0]}; nothing was written")
     if problems:
-        raise UserError(listed(f"{len(problems)} of {len(pairs)} cases can't be scored, nothing was written", problems))
+        raise UserError(_in_one_line(problems, len(pairs)))
     if not sum(curve.lesions.sum() for curves in outcomes for curve in curves):
         raise UserError(f"{reference_folder}: no reference holds a lesion, nothing was written; check -ref and -djfile")
     cases = [pair.case for pair in pairs]
@@ -116,8 +114,7 @@ def evaluate_probabilities(
 
 def _labels_without_names(example: Path) -> Labels:
     """One foreground class, or one region where there is a single channel."""
-    with np.load(example) as file:
-        channels = file["probabilities"].shape[0]
+    channels = count_channels(example)
     if channels > 2:
         raise UserError(f"{example}: has {channels} channels; name dataset.json with -djfile")
     return Labels((Label("foreground", channel=channels - 1),), regions=channels == 1)
@@ -130,10 +127,8 @@ def score_probabilities(setup: FrocSetup, pair: Pair) -> list[CaseCurve] | str:
         channels = setup.labels.n_channels
         shape = (channels, *(1,) * (3 - reference.ndim), *reference.shape)
         probabilities = read_probabilities(pair.prediction, shape).reshape(channels, *reference.shape)
-        # An .npz tells no grid, the mask that nnU-Net writes beside it does.
-        mask = pair.prediction.with_name(pair.case + pair.reference.name.removeprefix(pair.case))
-        if mask.exists() and (difference := setup.reader.read(mask)[1].difference(grid)):
-            return f"{mask}: {difference}, so that {pair.prediction.name} belongs to another image; predict anew"
+        if difference := _difference(setup.reader, pair, grid):
+            return f"{pair.prediction}: {difference}, so that it belongs to another image; predict anew"
     except UserError as error:
         return str(error)
     if reason := setup.rules.protocol.unsuitable(reference.ndim):
@@ -145,6 +140,29 @@ def score_probabilities(setup: FrocSetup, pair: Pair) -> list[CaseCurve] | str:
         score_curve(probabilities[label.channel], label.mask(reference), grid.spacing_mm, setup.rules, valid)
         for label in setup.labels.foreground
     ]
+
+
+def _difference(reader: MaskReader, pair: Pair, grid: Grid) -> str | None:
+    """How the place of the probabilities differs from the reference's.
+
+    An .npz tells none; the mask and the properties that nnU-Net writes beside it do.
+    """
+    mask = pair.prediction.with_name(pair.case + pair.reference.name.removeprefix(pair.case))
+    properties = pair.prediction.with_suffix(".pkl")
+    if mask.exists():
+        return reader.read(mask)[1].difference(grid)
+    if properties.exists():
+        from batchgenerators.utilities.file_and_folder_operations import load_pickle
+
+        return Grid(grid.shape, grid.spacing_mm, affine_of(load_pickle(str(properties)))).difference(grid)
+    return None
+
+
+def _in_one_line(problems: Sequence[str], cases: int, named: int = 3) -> str:
+    if len(problems) == 1:
+        return f"{problems[0]}; nothing was written"
+    more = f"; and {len(problems) - named} more" if len(problems) > named else ""
+    return f"{len(problems)} of {cases} cases can't be scored, nothing was written: {'; '.join(problems[:named])}{more}"
 
 
 def _curves(name: str, cases: Sequence[CaseCurve], rules: FrocRules) -> pd.DataFrame:
