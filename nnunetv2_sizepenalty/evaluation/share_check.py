@@ -12,15 +12,16 @@ OVERSIZED = 10.0
 
 @dataclass(frozen=True)
 class Oversized:
-    """A predicted component of more than ten times the volume of the lesions that it touches.
+    """A predicted component of more than ten times the volume of the lesions that it touches, or of all lesions of its
+    case where it touches none.
 
     Attributes:
-        component: its number, `lesion` in lesions.csv.
-        touched: how many lesions it touches, at least one: what touches none is a false positive under every rule.
-        times: its volume over theirs.
+        lesion: the component's number, as in lesions.csv.
+        touched: how many lesions it touches.
+        times: its volume over theirs, or over that of all.
     """
 
-    component: int
+    lesion: int
     touched: int
     times: float
 
@@ -57,26 +58,31 @@ def share_metrics(detection: Detection) -> dict[str, float]:
 
 
 def find_oversized(overlaps: Overlaps, factor: float = OVERSIZED) -> tuple[Oversized, ...]:
-    """Finds the oversized components of one case."""
-    components, first, touched = np.unique(overlaps.prediction, return_index=True, return_counts=True)
-    if not len(components):
-        return ()
-    volume = np.add.reduceat(overlaps.reference_voxels[overlaps.reference - 1], first)
-    times = overlaps.prediction_voxels[components - 1] / volume
-    rows = zip(components.tolist(), touched.tolist(), times.tolist(), strict=True)
-    return tuple(Oversized(*row) for row in rows if row[2] > factor)
+    """Finds the oversized components of one case; none where it has no lesion."""
+    reference, prediction = overlaps.reference_voxels, overlaps.prediction_voxels
+    n = len(prediction) + 1
+    touched = np.bincount(overlaps.prediction, minlength=n)[1:]
+    volume = np.bincount(overlaps.prediction, weights=reference[overlaps.reference - 1], minlength=n)[1:]
+    times = prediction / np.where(touched, volume, max(reference.sum(), 1))
+    large = np.flatnonzero((times > factor) & (reference.sum() > 0))
+    return tuple(Oversized(int(c) + 1, int(touched[c]), float(times[c])) for c in large)
 
 
 def oversized_warning(share: ShareSummary, named: int = 3) -> str | None:
-    """Names the first oversized components in one line, with the lesions found under both rules; None without any."""
-    where = [f"{case} component {c.component} ({c.times:.3g} x)" for case, of in share.oversized.items() for c in of]
+    """Names the first oversized components in one line, with the detection rate under both rules; None without any."""
+    where = [f"{case} lesion {c.lesion} ({c.times:.3g} x)" for case, of in share.oversized.items() for c in of]
     if not where:
         return None
-    components = "component covers" if len(where) == 1 else "components cover"
     more = f" and {len(where) - named} more" if len(where) > named else ""
+    protocol, by_share = (
+        f"{found} of {share.lesions} lesions ({found / share.lesions:.0%}) with {false_positives} false positives"
+        for found, false_positives in (
+            (share.detected, share.false_positives),
+            (share.detected_by_share, share.false_positives_by_share),
+        )
+    )
     return (
-        f"{len(where)} predicted {components} more than {OVERSIZED:g} times the volume of the lesions touched: "
-        f"{', '.join(where[:named])}{more}. The protocol counts {share.detected} of {share.lesions} lesions as found, "
-        f"the share rule {share.detected_by_share} (false positives {share.false_positives} and "
-        f"{share.false_positives_by_share})"
+        f"predicted components of more than {OVERSIZED:g} times the volume of the lesions that they touch (where they "
+        f"touch none, of all in the case): {', '.join(where[:named])}{more}. The protocol finds {protocol}, the share "
+        f"rule {by_share}"
     )

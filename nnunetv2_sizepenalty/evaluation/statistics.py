@@ -14,6 +14,7 @@ from nnunetv2_sizepenalty.evaluation.summary import Aggregate, Estimate
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+_TIE = 1e-12
 
 # From the sums over cases, shape (rows, ...), and the number of cases to the statistics, shape (statistics, ...).
 OfSums = Callable[[np.ndarray, int], np.ndarray]
@@ -29,7 +30,8 @@ def bootstrap(rows: np.ndarray, of_sums: OfSums, bounds: tuple[ArrayLike, ArrayL
 
     Returns:
         An estimate a statistic. Its interval is "BCa", "percentile" where BCa is undefined (for instance where all
-        values are equal) or "none" below two cases. The same rows always give the same interval.
+        values are equal) or "none" below two cases. A row always gives the same interval,
+        whatever stands beside it.
     """
     n = rows.shape[1]
     with np.errstate(all="ignore"):
@@ -37,7 +39,10 @@ def bootstrap(rows: np.ndarray, of_sums: OfSums, bounds: tuple[ArrayLike, ArrayL
 
     def statistic(drawn: np.ndarray, axis: int = -1) -> np.ndarray:
         drawn = np.moveaxis(drawn, axis, -1)
-        return of_sums(_resampled_sums(rows, drawn), drawn.shape[-1])
+        found = of_sums(_resampled_sums(rows, drawn), drawn.shape[-1])
+        # BCa counts the resamples below the value: those that draw each case once are it, whatever the rounding.
+        same = value.reshape(-1, *(1,) * (found.ndim - 1))
+        return np.where(np.isclose(found, same, rtol=_TIE, atol=_TIE), same, found)
 
     low, high, how = (np.full(len(value), fill, dtype=object) for fill in (math.nan, math.nan, "none"))
     for method in ("BCa", "percentile") if n > 1 else ():

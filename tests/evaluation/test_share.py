@@ -325,11 +325,10 @@ def test_oversized_components():
     prediction = np.zeros_like(reference)
     prediction[1, 1, 1:10], prediction[1, :, 25:31], prediction[4, :, :] = 1, 2, 3
     prediction[1, 1, 20] = 4
-    # 9 voxels on lesions of 3; 36 on a lesion of 1; 240 and 1 that touch none.
+    # 9 voxels on lesions of 3; 36 on a lesion of 1; 240 and 1 that touch none; all lesions have 4.
     overlaps = find_overlaps(reference, prediction, np.array([2, 1, 1]), np.array([9, 36, 240, 1]))
-    assert find_oversized(overlaps) == (Oversized(2, 1, 36.0),)
-    assert find_oversized(overlaps, factor=2.5) == (Oversized(1, 2, 3.0), Oversized(2, 1, 36.0))
-    assert find_oversized(overlaps, factor=36) == ()
+    assert find_oversized(overlaps) == (Oversized(2, 1, 36.0), Oversized(3, 0, 60.0))
+    assert find_oversized(overlaps, factor=60) == ()
     nothing = np.zeros_like(reference)
     assert find_oversized(find_overlaps(nothing, prediction, np.array([]), np.array([9, 36, 240, 1]))) == ()
 
