@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,31 +18,21 @@ from nnunetv2_sizepenalty.curves.froc import (
     LabelFroc,
     MeanOverCases,
 )
-from nnunetv2_sizepenalty.curves.froc_case import CaseCurve, FrocRules, score_curve
+from nnunetv2_sizepenalty.curves.froc_case import CaseCurve, FrocRules
 from nnunetv2_sizepenalty.curves.froc_curve import lesion_average_precision, make_curves
+from nnunetv2_sizepenalty.curves.score_maps import FrocSetup, score_probabilities
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.folder import pair_cases, size_bins
 from nnunetv2_sizepenalty.evaluation.formulas import Ratio
-from nnunetv2_sizepenalty.evaluation.masks import Grid, MaskReader, mask_reader
+from nnunetv2_sizepenalty.evaluation.masks import mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, SHARE, Protocol, Rule
-from nnunetv2_sizepenalty.evaluation.score_files import Pair
 from nnunetv2_sizepenalty.evaluation.strata import ALL, stratum_names
 from nnunetv2_sizepenalty.lesions import ML, PX, SizeBins, SizeUnit
 from nnunetv2_sizepenalty.nnunet_io.classes import Label, Labels, read_labels
 from nnunetv2_sizepenalty.nnunet_io.dataset import read_dataset_json
 from nnunetv2_sizepenalty.nnunet_io.file_names import DATASET_JSON
-from nnunetv2_sizepenalty.nnunet_io.probabilities import count_channels, read_probabilities
-from nnunetv2_sizepenalty.nnunet_io.spacing import affine_of
+from nnunetv2_sizepenalty.nnunet_io.probabilities import count_channels
 from nnunetv2_sizepenalty.parallel import map_cases
-
-
-@dataclass(frozen=True)
-class FrocSetup:
-    """How every case is read and scored."""
-
-    reader: MaskReader
-    labels: Labels
-    rules: FrocRules
 
 
 def evaluate_probabilities(
@@ -118,44 +107,6 @@ def _labels_without_names(example: Path) -> Labels:
     if channels > 2:
         raise UserError(f"{example}: has {channels} channels; name dataset.json with -djfile")
     return Labels((Label("foreground", channel=channels - 1),), regions=channels == 1)
-
-
-def score_probabilities(setup: FrocSetup, pair: Pair) -> list[CaseCurve] | str:
-    """Every label of one case; or a line that says why there is none."""
-    try:
-        reference, grid = setup.reader.read(pair.reference)
-        channels = setup.labels.n_channels
-        shape = (channels, *(1,) * (3 - reference.ndim), *reference.shape)
-        probabilities = read_probabilities(pair.prediction, shape).reshape(channels, *reference.shape)
-        if difference := _difference(setup.reader, pair, grid):
-            return f"{pair.prediction}: {difference}, so that it belongs to another image; predict anew"
-    except UserError as error:
-        return str(error)
-    if reason := setup.rules.protocol.unsuitable(reference.ndim):
-        return f"{pair.reference}: {reason}"
-    if unknown := setup.labels.unknown(reference):
-        return f"{pair.reference}: holds labels {unknown} that dataset.json does not name"
-    valid = None if setup.labels.ignore is None else reference != setup.labels.ignore
-    return [
-        score_curve(probabilities[label.channel], label.mask(reference), grid.spacing_mm, setup.rules, valid)
-        for label in setup.labels.foreground
-    ]
-
-
-def _difference(reader: MaskReader, pair: Pair, grid: Grid) -> str | None:
-    """How the place of the probabilities differs from the reference's.
-
-    An .npz tells none; the mask and the properties that nnU-Net writes beside it do.
-    """
-    mask = pair.prediction.with_name(pair.case + pair.reference.name.removeprefix(pair.case))
-    properties = pair.prediction.with_suffix(".pkl")
-    if mask.exists():
-        return reader.read(mask)[1].difference(grid)
-    if properties.exists():
-        from batchgenerators.utilities.file_and_folder_operations import load_pickle
-
-        return Grid(grid.shape, grid.spacing_mm, affine_of(load_pickle(str(properties)))).difference(grid)
-    return None
 
 
 def _in_one_line(problems: Sequence[str], cases: int, named: int = 3) -> str:

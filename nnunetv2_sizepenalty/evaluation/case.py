@@ -63,7 +63,9 @@ def score_case(
 
         metrics |= COLUMNS[protocol.appends].score(pairing, spacing_mm, protocol.lesionwise_above_mm3)
     overlaps = pairing.overlaps
-    by_share = Detector(ref, SHARE, spacing_mm).detect(pred, overlaps, pairing.touching, pairing.match)
+    by_share = pairing.detection
+    if protocol.detection != SHARE:
+        by_share = Detector(ref, SHARE, spacing_mm).detect(pred, overlaps, pairing.touching, pairing.match)
     metrics |= share_metrics(by_share)
     lesions, centroid = lesion_rows(pairing, lesion_masd, spacing_mm)
     return CaseScores(metrics, lesions, centroid + [axis.start - padding for axis in box], find_oversized(overlaps))
