@@ -73,7 +73,7 @@ class Froc:
     def what(self) -> Words:
         folders = ("-ref", str(self.references), "-probabilities", str(self.probabilities), "-o", str(self.output))
         # the default, but part of the key of the result: 0.1.0 counted lesions by any overlap
-        return (OURS, "froc", *folders, *self.rules.words, "--detection", SHARE.written)
+        return (OURS, "froc", *folders, *self.rules.words, "--detection", SHARE.option)
 
     @property
     def how(self) -> Words:

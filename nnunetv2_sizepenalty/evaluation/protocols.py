@@ -44,8 +44,8 @@ class Rule:
             raise ValueError(f"{text!r} is no rule ({error}); write one of {written}") from None
 
     @property
-    def written(self) -> str:
-        """As `parse` reads it, such as "share:0.1"."""
+    def option(self) -> str:
+        """As `parse` reads it and a command takes it, such as "share:0.1"."""
         return f"{self.metric}:{self.threshold:g}" if self.metric in SCORED else self.metric
 
     def __str__(self) -> str:
