@@ -21,7 +21,7 @@ class FrocSetup:
 
 
 def score_probabilities(setup: FrocSetup, pair: Pair) -> list[CaseCurve] | str:
-    """Every label of one case; or a line that says why there is none."""
+    """Scores every label of one case; or says in a line why it can't be."""
     try:
         reference, grid = setup.reader.read(pair.reference)
         channels = setup.labels.n_channels

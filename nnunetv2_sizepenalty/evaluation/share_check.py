@@ -48,7 +48,7 @@ class ShareSummary:
 
 
 def share_metrics(detection: Detection) -> dict[str, float]:
-    """The columns that are appended to cases.csv, from what the share rule detects."""
+    """Computes the columns that are appended to cases.csv from what the share rule detects."""
     found, lesions = int(detection.detected.sum()), len(detection.detected)
     return {
         "missed_share": lesions - found,

@@ -21,7 +21,7 @@ OfSums = Callable[[np.ndarray, int], np.ndarray]
 
 
 def bootstrap(rows: np.ndarray, of_sums: OfSums, bounds: tuple[ArrayLike, ArrayLike]) -> list[Estimate]:
-    """Statistics that depend on sums over cases alone, with the interval of each when cases are resampled.
+    """Computes statistics that depend on sums over cases alone, with the interval of each when cases are resampled.
 
     Args:
         rows: what is summed, shape (rows, cases).
@@ -83,7 +83,7 @@ def _resampled_sums(rows: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 
 def mean_estimates(rows: np.ndarray) -> list[Estimate]:
-    """The mean of each row, shape (rows, cases)."""
+    """Computes the mean of each row, shape (rows, cases)."""
     # Rows that are constant become exactly 0 and stay so under every resampling.
     start = rows[:, :1] if rows.shape[1] else np.zeros((len(rows), 1))
 
@@ -95,15 +95,15 @@ def mean_estimates(rows: np.ndarray) -> list[Estimate]:
 
 
 def mean_estimate(values: Sequence[float]) -> Estimate:
-    """Mean over the cases that have a value."""
+    """Computes the mean over the cases that have a value."""
     values = np.asarray(values, dtype=float)
     return mean_estimates(values[None, ~np.isnan(values)])[0]
 
 
 def ratio_estimates(numerators: Sequence[Sequence[float]], denominator: Sequence[float]) -> list[Estimate]:
-    """sum(numerator) / sum(denominator) over cases, for each numerator; cases whose denominator is 0 are left out.
+    """Computes sum(numerator) / sum(denominator) over cases, for each numerator.
 
-    Proportions of lesions and pooled Dice are such ratios.
+    Cases whose denominator is 0 are left out. Proportions of lesions and pooled Dice are such ratios.
     """
     rows = np.array([*numerators, denominator], dtype=float)
     rows = rows[:, rows[-1] > 0]
@@ -114,12 +114,12 @@ def ratio_estimates(numerators: Sequence[Sequence[float]], denominator: Sequence
 
 
 def ratio_estimate(numerator: Sequence[float], denominator: Sequence[float]) -> Estimate:
-    """`ratio_estimates` of one numerator."""
+    """Computes `ratio_estimates` of one numerator."""
     return ratio_estimates([numerator], denominator)[0]
 
 
 def lin_ccc(x: Sequence[float], y: Sequence[float]) -> Estimate:
-    """Lin's concordance correlation coefficient with variances over n (Lin 1989, doi:10.2307/2532051).
+    """Computes Lin's concordance correlation coefficient with variances over n (Lin 1989, doi:10.2307/2532051).
 
     One case has no concordance: the value is undefined.
     """
@@ -138,7 +138,11 @@ def _concordance(sums: np.ndarray, n: int) -> np.ndarray:
 
 
 def aggregate(values: pd.DataFrame, reasons: Sequence[str]) -> dict[str, Aggregate]:
-    """Every column of `values` over its rows, the cases; `reasons` says for each case why a value is undefined."""
+    """Summarises every column of `values` over its rows, the cases.
+
+    Args:
+        reasons: for each case, why a value of it is undefined.
+    """
     matrix = values.to_numpy(float).T
     undefined = np.isnan(matrix)
     result: dict[str, Aggregate] = {}
