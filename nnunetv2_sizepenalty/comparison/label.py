@@ -99,6 +99,8 @@ def _matched(matched: Matched, baseline: str, label: str, bins: SizeBins) -> tup
         if name not in matched.out_of_reach
     )
     text = f"Every model cut where it has at most {rate} false positives per case, {baseline}'s own rate: {cuts}."
+    if matched.detection:
+        text += f" Here a lesion is found by {matched.detection}."
     if matched.out_of_reach:
         text += f" Out of reach at every threshold: {', '.join(matched.out_of_reach)}."
     if baseline in matched.out_of_reach or len(matched.models) < 2:

@@ -43,4 +43,6 @@ def test_compare_cant_tell(tmp_path, cases, others):
     differences = pd.read_csv(tmp_path / "out" / "differences.csv")
     assert set(differences["reading"]) == {"own", "matched false positives"}
     assert set(differences["verdict"]) == {"can't tell"}
-    assert "can't tell" in (tmp_path / "out" / "compare.html").read_text().replace("&#39;", "'")
+    page = (tmp_path / "out" / "compare.html").read_text(encoding="utf-8").replace("&#39;", "'").replace("&gt;", ">")
+    assert "can't tell" in page
+    assert "Here a lesion is found by share of lesion in what is predicted around it >= 0.1." in page
