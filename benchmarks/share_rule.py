@@ -1,7 +1,7 @@
 """The share rule's figures in docs/evaluation.md and docs/decisions.md: its time beside any overlap, and its limits.
 
 OMP_NUM_THREADS=1 python benchmarks/share_rule.py speed [--cases 5]     # on the phantom
-OMP_NUM_THREADS=1 python benchmarks/share_rule.py limits [--cases 20]
+OMP_NUM_THREADS=1 python benchmarks/share_rule.py limits [--cases 6]
 """
 
 import argparse
@@ -83,4 +83,4 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=("speed", "limits"))
     parser.add_argument("--cases", type=int)
     arguments = parser.parse_args()
-    {"speed": speed, "limits": limits}[arguments.what](arguments.cases or {"speed": 5, "limits": 20}[arguments.what])
+    {"speed": speed, "limits": limits}[arguments.what](arguments.cases or {"speed": 5, "limits": 6}[arguments.what])
