@@ -81,7 +81,8 @@ def test_folders_may_have_commas_in_their_names(tmp_path):
         call(Compare(named, {}, {}, folder / "comparison"), log)
     assert (folder / "comparison" / "compare.html").is_file()
     text = (folder / "log.txt").read_text()
-    assert f"3 rows in {evaluations['x'] / 'cases.csv'}; see {evaluations['x'] / 'report.html'}" in text
+    assert "in 3 cases\n" in text
+    assert f"report          {evaluations['x'] / 'report.html'}\n" in text
     assert f"see {folder / 'comparison' / 'compare.html'}" in text
 
 
