@@ -60,7 +60,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Froc:
+class ScoreProbabilities:
     """Detection at every threshold and calibration of saved probabilities."""
 
     references: Path
@@ -114,6 +114,7 @@ class Evaluate:
         from nnunetv2_sizepenalty.evaluation.folder import evaluate_folder
         from nnunetv2_sizepenalty.evaluation.records import write_evaluation
         from nnunetv2_sizepenalty.report import write_report
+        from nnunetv2_sizepenalty.report.terminal import result_lines
 
         evaluation = evaluate_folder(
             self.references, self.predictions, **self.rules.arguments, processes=self.processes
@@ -126,7 +127,7 @@ class Evaluate:
             prediction_folder=self.predictions,
             images_folder=self.images,
         )
-        print(f"{len(evaluation.cases)} rows in {self.output / 'cases.csv'}; see {report}")
+        print(*result_lines(evaluation.summary, report), sep="\n")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import SimpleITK as sitk
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.lesions import SizeUnit, Spacing, size_unit
+from nnunetv2_sizepenalty.nnunet_io.image_reader import find_reader
 from nnunetv2_sizepenalty.nnunet_io.spacing import affine_of, reader_unit, spacing_of
 
 SITK_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".gipl.gz", ".gipl")
@@ -160,12 +161,4 @@ def _reader_class(ending: str, dataset_json: dict | None, example: Path) -> type
     named = (dataset_json or {}).get("overwrite_image_reader_writer", "None")
     if named in ("None", "SimpleITKIO") and ending.lower() in SITK_ENDINGS:
         return None
-    from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
-
-    content = {"file_ending": ending, "overwrite_image_reader_writer": named}
-    # nnU-Net tries its readers in turn and prints each failure.
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        try:
-            return determine_reader_writer_from_dataset_json(content, str(example), verbose=False)
-        except RuntimeError:
-            raise UserError(f"{example}: none of nnU-Net's readers reads it; convert the masks to .nii.gz") from None
+    return find_reader({"file_ending": ending, "overwrite_image_reader_writer": named}, example)

@@ -74,7 +74,10 @@ def unit_of(names: Iterable[str]) -> SizeUnit:
 
 CASE_COLUMNS: tuple[str, ...] = case_columns(ML)
 
-# `lesion` numbers the component in its own mask.
+# Appended where masks hold lesion ids: the row's id in its file, empty for a component.
+LESION_ID = "lesion_id"
+
+# `lesion` numbers the lesion in its own mask, from 1; ids go in their order.
 LESION_COLUMNS: tuple[str, ...] = (
     "case",
     "label",

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from nnunetv2_sizepenalty.evaluation import lesion_ids
+
 # With and without a threshold.
 SCORED, PLAIN = ("iou", "dice", "share"), ("overlap", "matched", "picai", "msseg")
 NAMES = {
@@ -75,6 +77,7 @@ class Protocol:
     best_sum: the one-to-one pairs are those of the largest sum of scores, not the best pair first.
     appends: the columns that are added to cases.csv, by their name in `challenge_columns.COLUMNS`.
     lesionwise_above_mm3: those columns are over reference lesions above this size (BraTS-METS 2026: of at least it).
+    instances: which masks hold lesion ids (`lesion_ids.py`): "reference", "prediction", "both" or "none".
     """
 
     name: str = "default"
@@ -93,12 +96,17 @@ class Protocol:
     best_sum: bool = False
     appends: str | None = None
     lesionwise_above_mm3: float | None = None
+    instances: str = lesion_ids.NONE
 
     def __post_init__(self):
         if self.matching.metric not in ("iou", "dice"):
             raise ValueError(f"matching needs iou:T or dice:T, got {self.matching.metric}")
         if self.connectivity not in (None, 4, 6, 8, 18, 26):
             raise ValueError(f"connectivity is 6, 18 or 26 (in 2D 4 or 8), got {self.connectivity}")
+        if self.instances not in (lesion_ids.NONE, *lesion_ids.CHOICES):
+            raise ValueError(f"instances are {', '.join(lesion_ids.CHOICES)}, got {self.instances}")
+        if self.instances != lesion_ids.NONE and (self.dilation or self.joined_by):
+            raise ValueError(f"{self.name} joins lesions that lie close, and ids keep them apart")
         if self.dilation and self.filter_reference:
             raise ValueError("a reference whose lesions are dilated can't be filtered")
         if self.nsd_mm < 0 or self.min_voxels < 0 or self.min_mm3 < 0:
@@ -119,7 +127,7 @@ class Protocol:
         smallest += [f"{self.min_mm3:g} mm^3"] * (self.min_mm3 > 0)
         whose = "lesions" if self.filter_reference else "predictions"
         parts = [
-            f"{self.name}: {self.connectivity or '18 (2D: 8)'}-connectivity",
+            f"{self.name}: {lesion_ids.in_words(self.instances, self.connectivity)}",
             f"{whose} under {' or '.join(smallest)} removed" if smallest else "nothing removed",
             f"detected: {self.detection}",
             f"matched: {self.matching}{' (largest sum)' * self.best_sum}",

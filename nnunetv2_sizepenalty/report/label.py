@@ -61,7 +61,7 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc
         "case_strata": tables.case_strata_table(summary.tables),
         "lesion_intervals": tables.intervals_text([e.interval for e in lesion_stratum.estimates.values()]),
         "case_intervals": tables.intervals_text([a.interval for a in case_stratum.metrics.values()]),
-        "groups": [tables.group_table(groups, column) for column, groups in summary.groups.items()],
+        "groups": [tables.group_table(groups, column, cases) for column, groups in summary.groups.items()],
         "summary": tables.summary_table(summary),
         "boxes": [chart for chart in charts if chart.startswith("box_")],
         "quantity": unit.quantity,

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
+
 from nnunetv2_sizepenalty.evaluation.metrics import METRICS, unit_of
 from nnunetv2_sizepenalty.evaluation.summary import Aggregate, Estimate, GroupTables, LabelSummary, Summary, Tables
 from nnunetv2_sizepenalty.pages.numbers import DASH, amount, interval, number, size_name
@@ -156,17 +158,27 @@ def lesion_strata_table(tables: Tables) -> Table:
     return Table(f"By the lesion's own {unit.quantity}", "All lesions of a size taken together.", columns, rows)
 
 
-def group_table(groups: GroupTables, column: str) -> Table:
-    """Means over the cases of each group, and the mean of those means (with folds: the mean of the fold means)."""
-    rows = []
-    for value, tables in groups.tables.items():
-        every = tables.case_stratum()
-        means = (aggregate_cell(every.metrics[name]) for name in CASE_STRATA_COLUMNS)
-        rows.append((Cell(value), Cell(f"{every.cases:,}"), *means))
-    means = tuple(Cell(number(groups.mean_of_means.get(name))) for name in CASE_STRATA_COLUMNS)
-    rows.append((Cell(f"mean over {column}"), Cell(""), *means))
+def group_table(groups: GroupTables, column: str, cases: pd.DataFrame) -> Table:
+    """Means over the cases of each group, the groups of one case as they are (rows of `cases`, cases.csv of the label),
+    and the mean of the means (with folds: the mean of the fold means)."""
+    by_case, rows = cases.set_index("case"), []
+    for value in sorted({*groups.tables, *groups.single_cases}):
+        if value in groups.single_cases:
+            own = by_case.loc[groups.single_cases[value]]
+            cells = (Cell(number(own[name])) for name in CASE_STRATA_COLUMNS)
+            rows.append((Cell(value), Cell("1", groups.single_cases[value]), *cells))
+        else:
+            every = groups.tables[value].case_stratum()
+            means = (aggregate_cell(every.metrics[name]) for name in CASE_STRATA_COLUMNS)
+            rows.append((Cell(value), Cell(f"{every.cases:,}"), *means))
+    if len(groups.tables) > 1:
+        means = tuple(Cell(number(groups.mean_of_means.get(name))) for name in CASE_STRATA_COLUMNS)
+        rows.append((Cell(f"mean over {column}"), Cell(""), *means))
     columns = (Cell(column), Cell("cases"), *map(metric_heading, CASE_STRATA_COLUMNS))
-    return Table(f"By {column}", "Means over the cases of each group.", columns, tuple(rows))
+    caption = "Means over the cases of each group."
+    if groups.single_cases:
+        caption += " A group of one case shows the case, and enters no mean."
+    return Table(f"By {column}", caption, columns, tuple(rows))
 
 
 def caption_end(summary: Summary) -> str:

@@ -83,7 +83,8 @@ def test_folders_may_have_commas_in_their_names(tmp_path):
         call(Compare(named, {}, {}, folder / "comparison"), log)
     assert (folder / "comparison" / "compare.html").is_file()
     text = (folder / "log.txt").read_text()
-    assert f"3 rows in {evaluations['x'] / 'cases.csv'}; see {evaluations['x'] / 'report.html'}" in text
+    assert "in 3 cases\n" in text
+    assert f"report          {evaluations['x'] / 'report.html'}\n" in text
     assert f"see {folder / 'comparison' / 'compare.html'}" in text
 
 
@@ -96,7 +97,7 @@ def test_thresholds_are_swept_by_the_share_rule_whatever_the_protocol(tmp_path, 
     np.savez(tmp_path / "maps" / "one.npz", probabilities=softmax_of(np.full(reference.shape, 0.9)))
     (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "lesion": 1}, "file_ending": ".nii.gz"}')
     rules = Rules(tmp_path / "dataset.json", "thesis", (1.0, 5.0))
-    Froc(tmp_path / "labels", tmp_path / "maps", tmp_path / "froc", rules, 1)()
+    ScoreProbabilities(tmp_path / "labels", tmp_path / "maps", tmp_path / "froc", rules, 1)()
     found = read_froc(tmp_path / "froc")
     assert found.summary.labels["lesion"].lesion_average_precision == 0
     _, args = shown(protocol="thesis")["froc"]
