@@ -10,7 +10,7 @@ from nnunetv2_sizepenalty.evaluation.matching import match_one_to_one
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
 from nnunetv2_sizepenalty.lesions import component_voxels, label_components, voxels_to_ml
 from nnunetv2_sizepenalty.operating_point.detection import DetectionRule, Detector, only_kept
-from nnunetv2_sizepenalty.operating_point.grid import Grid
+from nnunetv2_sizepenalty.operating_point.grid import ThresholdGrid
 
 MATCHING = PROTOCOLS["default"].matching
 
@@ -55,7 +55,7 @@ COUNTED = tuple(field.name for field in fields(CaseCounts)[:-3])
 def count_case(
     probability: np.ndarray,
     reference: np.ndarray,
-    grid: Grid,
+    grid: ThresholdGrid,
     spacing_mm: Sequence[float],
     valid: np.ndarray | None = None,
     *,

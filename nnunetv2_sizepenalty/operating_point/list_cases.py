@@ -11,7 +11,7 @@ from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
 from nnunetv2_sizepenalty.operating_point.check_cases import check_held_out, check_same_cases
 from nnunetv2_sizepenalty.operating_point.choose import check_cross_fit
 from nnunetv2_sizepenalty.operating_point.detection import DetectionRule
-from nnunetv2_sizepenalty.operating_point.grid import Grid
+from nnunetv2_sizepenalty.operating_point.grid import ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.predict import Prediction
 from nnunetv2_sizepenalty.operating_point.validation_case import ValidationCase
 
@@ -45,7 +45,7 @@ def list_cases(
     models: Sequence[ModelFolder],
     folds: Sequence[str],
     labels: tuple[Label, ...],
-    grid: Grid,
+    grid: ThresholdGrid,
     detection: DetectionRule,
     prediction: Prediction | None,
     output: Path,

@@ -15,7 +15,7 @@ from nnunetv2_sizepenalty.operating_point.choose import choose, cross_fit
 from nnunetv2_sizepenalty.operating_point.count_cases import count_cases
 from nnunetv2_sizepenalty.operating_point.detection import DetectionRule
 from nnunetv2_sizepenalty.operating_point.figure import draw
-from nnunetv2_sizepenalty.operating_point.grid import Grid, make_grid
+from nnunetv2_sizepenalty.operating_point.grid import ThresholdGrid, make_grid
 from nnunetv2_sizepenalty.operating_point.list_cases import PREDICTED, choose_folds, list_cases
 from nnunetv2_sizepenalty.operating_point.logit_ladder import LogitLadder
 from nnunetv2_sizepenalty.operating_point.objective import Objective
@@ -49,7 +49,7 @@ def choose_operating_points(
     *,
     objectives: Sequence[Objective],
     folds: Sequence[str] | None = None,
-    grid: Grid | None = None,
+    grid: ThresholdGrid | None = None,
     detection: DetectionRule | None = None,
     classes: list[str] | None = None,
     prediction: Prediction | None = None,
@@ -130,11 +130,11 @@ def choose_operating_points(
 
 def _search(
     cases: Sequence[ValidationCase],
-    grid: Grid,
+    grid: ThresholdGrid,
     objectives: Sequence[Objective],
     with_cross_fit: bool,
     processes: int,
-) -> tuple[dict[str, Grid], list[dict[str, ClassPoint]]]:
+) -> tuple[dict[str, ThresholdGrid], list[dict[str, ClassPoint]]]:
     """Counts and chooses, on further thresholds while a best one lies at the end of a grid that follows the data.
 
     Returns:
@@ -192,7 +192,7 @@ def _describe(model: ModelFolder) -> ChosenModel:
 def _choose_class(
     values: tuple[int, ...],
     counted: Counted,
-    grid: Grid,
+    grid: ThresholdGrid,
     objective: Objective,
     with_cross_fit: bool,
 ) -> ClassPoint:

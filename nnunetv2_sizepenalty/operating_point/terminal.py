@@ -12,7 +12,7 @@ from nnunetv2_sizepenalty.nnunet_io.folders import RESULTS, nnunet_folder
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder, missing_for_export
 from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 from nnunetv2_sizepenalty.operating_point.choose import Choice, CrossFit
-from nnunetv2_sizepenalty.operating_point.grid import Grid
+from nnunetv2_sizepenalty.operating_point.grid import ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.objective import Objective
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, ClassPoint, OperatingPoint
 
@@ -79,7 +79,7 @@ def print_point(point: OperatingPoint) -> None:
     console.print(f"  nnUNetv2_sizepenalty apply -i {inputs} -o OUT --operating-point {file}", highlight=False)
 
 
-def choice_warnings(name: str, chosen: ClassPoint, grid: Grid) -> list[str]:
+def choice_warnings(name: str, chosen: ClassPoint, grid: ThresholdGrid) -> list[str]:
     """Returns a line for each choice that lies at an end of its grid, or that was none since all candidates tie."""
     warnings = []
     for fold, choice in chosen.choices.items():
@@ -91,7 +91,7 @@ def choice_warnings(name: str, chosen: ClassPoint, grid: Grid) -> list[str]:
     return warnings
 
 
-def _remark(edge: str, grid: Grid) -> str:
+def _remark(edge: str, grid: ThresholdGrid) -> str:
     if grid.follows_data and edge != "largest size":
         return f": {'everything' if edge == 'lowest threshold' else 'nothing'} is predicted there"
     remedy = "larger sizes" if edge == "largest size" else "thresholds beyond it, or none: they follow the data then"

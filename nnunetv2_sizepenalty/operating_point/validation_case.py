@@ -16,7 +16,7 @@ from nnunetv2_sizepenalty.nnunet_io.classes import Label
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
 from nnunetv2_sizepenalty.operating_point.count_case import COUNTED, CaseCounts
 from nnunetv2_sizepenalty.operating_point.detection import DetectionRule
-from nnunetv2_sizepenalty.operating_point.grid import Grid
+from nnunetv2_sizepenalty.operating_point.grid import ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.predict import Prediction
 
 # Raised when counts mean something else, so that stored ones are not taken for new ones.
@@ -42,7 +42,7 @@ class ClassCounts:
         joined = {name: np.concatenate([getattr(self.candidates, name), getattr(more, name)]) for name in COUNTED}
         return ClassCounts(every[order], CaseCounts(**more.as_arrays() | joined).rows(order), self.calibration)
 
-    def on(self, grid: Grid) -> CaseCounts:
+    def on(self, grid: ThresholdGrid) -> CaseCounts:
         """Returns the counts of the grid's thresholds, all of which must be there."""
         return self.candidates.rows(np.searchsorted(self.thresholds, grid.counted_thresholds))
 
@@ -65,7 +65,7 @@ class ValidationCase:
     fold: str
     name: str
     labels: tuple[Label, ...]
-    grid: Grid
+    grid: ThresholdGrid
     detection: DetectionRule
     reference: Path
     origins: tuple[Path, ...]

@@ -21,7 +21,7 @@ from skimage import io
 
 from nnunetv2_sizepenalty.cli.main import main
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.operating_point import Grid, Objective, choose_operating_point, read_operating_point
+from nnunetv2_sizepenalty.operating_point import ThresholdGrid, Objective, choose_operating_point, read_operating_point
 
 THRESHOLDS, SIZES = (0.2, 0.5, 0.8), (5.0, 30.0)
 NEIGHBOURS = ndimage.generate_binary_structure(3, 2)
@@ -71,7 +71,7 @@ def test_choice_and_scores_equal_brute_force(two_folds, phantom_predictions, tmp
     point = choose_operating_point(
         two_folds,
         tmp_path / "out",
-        grid=Grid(THRESHOLDS, SIZES),
+        grid=ThresholdGrid(THRESHOLDS, SIZES),
         objective=Objective.parse(objective),
     )
     result = point.classes["lesion"]
@@ -146,16 +146,16 @@ def test_an_interrupted_run_goes_on_and_counts_nothing_twice(two_folds, tmp_path
     # Another objective or output folder needs no new counts, thresholds that are not counted do.
     choose_operating_point(two_folds, tmp_path / "other", objective=Objective("pq"))
     assert "20 of 20" in capsys.readouterr().out
-    choose_operating_point(two_folds, out, grid=Grid((0.4, 0.6)))
+    choose_operating_point(two_folds, out, grid=ThresholdGrid((0.4, 0.6)))
     assert "counted already" not in capsys.readouterr().out
 
 
 def test_counts_of_a_file_that_has_changed_are_not_used(two_folds, tmp_path):
-    before = choose_operating_point(two_folds, tmp_path / "out", grid=Grid())
+    before = choose_operating_point(two_folds, tmp_path / "out", grid=ThresholdGrid())
     file = two_folds.path / "fold_0" / "validation" / "case_00.npz"
     probabilities = np.load(file)["probabilities"]
     np.savez_compressed(file, probabilities=probabilities[::-1])
-    after = choose_operating_point(two_folds, tmp_path / "out", grid=Grid())
+    after = choose_operating_point(two_folds, tmp_path / "out", grid=ThresholdGrid())
     assert after.classes["lesion"].folds["0"] != before.classes["lesion"].folds["0"]
     assert after.classes["lesion"].folds["1"] == before.classes["lesion"].folds["1"]
 
@@ -174,7 +174,7 @@ def test_each_region_gets_its_own_threshold(write_model, phantom_predictions, tm
         label = mask.astype(int) + core
         cases[name] = label, np.stack([probability, np.where(core, 0.95, 0.85)]).astype(np.float32)
     model = write_model({"0": cases}, NESTED)
-    classes = choose_operating_point(model, tmp_path / "out", grid=Grid((0.3, 0.9), (0,))).classes
+    classes = choose_operating_point(model, tmp_path / "out", grid=ThresholdGrid((0.3, 0.9), (0,))).classes
     assert list(classes) == ["whole", "core"]
     core = classes["core"]
     assert core.values == (2,)
@@ -182,7 +182,7 @@ def test_each_region_gets_its_own_threshold(write_model, phantom_predictions, tm
     assert core.ensemble.score == 1
     assert core.ensemble.edge == ("highest threshold",)
     assert classes["whole"].ensemble.threshold < 0.9
-    only = choose_operating_point(model, tmp_path / "only", grid=Grid((0.3, 0.9), (0,)), classes=["core"])
+    only = choose_operating_point(model, tmp_path / "only", grid=ThresholdGrid((0.3, 0.9), (0,)), classes=["core"])
     assert only.to_json() == replace(only, classes={"core": core}).to_json()
 
 
@@ -203,7 +203,9 @@ def test_a_2d_image_is_measured_in_areas(write_model, tmp_path):
     summary = {"metric_per_case": [{"prediction_file": "case.png"}]}
     (model.path / "fold_0" / "validation" / "summary.json").write_text(json.dumps(summary))
     model = type(model)(model.path, model.references)
-    lesion = choose_operating_point(model, tmp_path / "out", grid=Grid((0.5,), (4, 40), "mm3")).classes["lesion"]
+    lesion = choose_operating_point(model, tmp_path / "out", grid=ThresholdGrid((0.5,), (4, 40), "mm3")).classes[
+        "lesion"
+    ]
     assert (lesion.ensemble.min_size, lesion.ensemble.score) == (4, 1)
     assert lesion.calibration.volume_ratios[2].reference == 16
 
