@@ -51,7 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detection",
         metavar="RULE",
-        help="when a lesion counts as detected: share:0.1 (default), or for sensitivity analyses overlap, picai, msseg",
+        default="share:0.1",
+        help="when a lesion is found: share:T (default), or for sensitivity analyses overlap, picai, msseg (any "
+        "overlap rewards painting all)",
     )
     parser.add_argument("--class", dest="classes", metavar="NAME", nargs="+", help="classes or regions, default: all")
     parser.add_argument("--predict", action="store_true", help="predict the validation cases; nothing but counts stays")
@@ -79,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.cli.failures import failures_of
     from nnunetv2_sizepenalty.errors import UserError
     from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
-    from nnunetv2_sizepenalty.operating_point import DetectionRule, Objective, Prediction, choose_operating_points
+    from nnunetv2_sizepenalty.operating_point import Objective, Prediction, choose_operating_points
     from nnunetv2_sizepenalty.operating_point.terminal import print_points
     from nnunetv2_sizepenalty.trainers.names import step_size
 
@@ -103,7 +105,7 @@ def run(args: argparse.Namespace) -> None:
             objectives=[Objective.parse(text) for text in dict.fromkeys(args.objectives)],
             folds=args.folds,
             grid=_grid(args),
-            detection=DetectionRule.parse(args.detection) if args.detection else None,
+            detection=_detection(args.detection),
             classes=args.classes,
             prediction=prediction,
             checkpoint=args.chk,
@@ -111,6 +113,16 @@ def run(args: argparse.Namespace) -> None:
             processes=args.processes,
         )
     print_points(points)
+
+
+def _detection(text: str):
+    from nnunetv2_sizepenalty.errors import UserError
+    from nnunetv2_sizepenalty.evaluation.protocols import Rule
+
+    try:
+        return Rule.parse(text)
+    except ValueError as error:
+        raise UserError(f"--detection: {error}") from None
 
 
 def _grid(args: argparse.Namespace):

@@ -43,6 +43,11 @@ class Rule:
             written = ", ".join([*(f"{name}:T" for name in SCORED), *PLAIN])
             raise ValueError(f"{text!r} is no rule ({error}); write one of {written}") from None
 
+    @property
+    def option(self) -> str:
+        """As `parse` reads it and a command takes it, such as "share:0.1"."""
+        return f"{self.metric}:{self.threshold:g}" if self.metric in SCORED else self.metric
+
     def __str__(self) -> str:
         words = NAMES[self.metric]
         return f"{words} >= {self.threshold:g}" if self.metric in SCORED else words

@@ -7,7 +7,6 @@ import importlib
 _HOMES = {
     "Cut": "grid",
     "ENSEMBLE": "point",
-    "DetectionRule": "detection",
     "Objective": "objective",
     "OperatingPoint": "point",
     "Prediction": "predict",

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.evaluation.protocols import Rule
 from nnunetv2_sizepenalty.nnunet_io.classes import Label
 from nnunetv2_sizepenalty.nnunet_io.fold_folder import fold_name, saved_probabilities
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
 from nnunetv2_sizepenalty.operating_point.check_cases import check_held_out, check_same_cases
 from nnunetv2_sizepenalty.operating_point.choose import check_cross_fit
-from nnunetv2_sizepenalty.operating_point.detection import DetectionRule
 from nnunetv2_sizepenalty.operating_point.grid import ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.predict import Prediction
 from nnunetv2_sizepenalty.operating_point.validation_case import ValidationCase
@@ -46,7 +46,7 @@ def list_cases(
     folds: Sequence[str],
     labels: tuple[Label, ...],
     grid: ThresholdGrid,
-    detection: DetectionRule,
+    detection: Rule,
     prediction: Prediction | None,
     output: Path,
 ) -> list[ValidationCase]:

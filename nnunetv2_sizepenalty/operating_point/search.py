@@ -7,13 +7,13 @@ from typing import Any
 from nnunetv2_sizepenalty import __version__
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.curves.calibration import summarise_calibration
+from nnunetv2_sizepenalty.evaluation.protocols import SHARE, Rule
 from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
 from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 from nnunetv2_sizepenalty.operating_point.check_cases import check_cases
 from nnunetv2_sizepenalty.operating_point.choose import choose, cross_fit
 from nnunetv2_sizepenalty.operating_point.count_cases import count_cases
-from nnunetv2_sizepenalty.operating_point.detection import DetectionRule
 from nnunetv2_sizepenalty.operating_point.figure import draw
 from nnunetv2_sizepenalty.operating_point.grid import ThresholdGrid, make_grid
 from nnunetv2_sizepenalty.operating_point.list_cases import PREDICTED, choose_folds, list_cases
@@ -50,7 +50,7 @@ def choose_operating_points(
     objectives: Sequence[Objective],
     folds: Sequence[str] | None = None,
     grid: ThresholdGrid | None = None,
-    detection: DetectionRule | None = None,
+    detection: Rule = SHARE,
     classes: list[str] | None = None,
     prediction: Prediction | None = None,
     checkpoint: str = FINAL,
@@ -68,7 +68,7 @@ def choose_operating_points(
         objectives: the first is operating_point.json's, each other has a file of its own.
         folds: all in the results folder but "all" when None.
         grid: thresholds that follow the data and the thesis's smallest component when None.
-        detection: the share rule when None.
+        detection: when a lesion is found.
         classes: names of classes or regions, all when None.
         prediction: predicts the cases; None reads the .npz that nnU-Net's validation wrote.
         checkpoint: the one whose predictions the .npz are.
@@ -81,7 +81,7 @@ def choose_operating_points(
     Raises:
         UserError: something is missing, unreadable or doesn't fit together; nothing is written then.
     """
-    grid, detection = grid or make_grid(), detection or DetectionRule()
+    grid = grid or make_grid()
     if prediction is not None:
         checkpoint = prediction.checkpoint
     folds = choose_folds(models, folds, checkpoint, with_cross_fit)
@@ -111,7 +111,7 @@ def choose_operating_points(
             else grid,
             source=source,
             classes=of_objective,
-            detection=str(detection),
+            detection=detection.option,
             averaged_with=tuple(described[1:]),
             path=output / file_name(objective, first=number == 0),
         )

@@ -5,15 +5,14 @@ import pytest
 from scipy import ndimage
 
 from nnunetv2_sizepenalty.evaluation.case import score_case
-from nnunetv2_sizepenalty.evaluation.protocols import Protocol
+from nnunetv2_sizepenalty.evaluation.protocols import Protocol, Rule
 from nnunetv2_sizepenalty.operating_point.count_case import count_case
-from nnunetv2_sizepenalty.operating_point.detection import DetectionRule
 from nnunetv2_sizepenalty.operating_point.grid import ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.scores import PER_CASE, Scores, case_scores
 
 GRID = ThresholdGrid((0.1, 0.5, 0.9), (5, 20))
 SPACING_MM = (6.0, 2.0, 2.0)
-OVERLAP = DetectionRule("overlap")
+OVERLAP = Rule("overlap")
 
 
 @pytest.mark.parametrize("case", ["case_00", "case_07", "case_19"])

@@ -5,11 +5,11 @@ import pytest
 from operating_point_data import SPACING_MM, softmax_of
 from scipy.ndimage import gaussian_filter
 
+from nnunetv2_sizepenalty.evaluation.protocols import Rule
 from nnunetv2_sizepenalty.nnunet_io.thresholds import above
 from nnunetv2_sizepenalty.operating_point import Objective, choose_operating_point, make_grid
 from nnunetv2_sizepenalty.operating_point.choose import choose
 from nnunetv2_sizepenalty.operating_point.count_case import count_case
-from nnunetv2_sizepenalty.operating_point.detection import DetectionRule
 from nnunetv2_sizepenalty.operating_point.scores import Scores
 
 OBJECTIVES = ["lesion_f1", "lesion_f1@2", "sensitivity@2", "sensitivity@1", "dice@2", "pq", "rve", "size_penalty"]
@@ -41,7 +41,7 @@ MAPS = {
 
 
 def scores_of(make, grid, detection="share:0.1") -> Scores:
-    rule = DetectionRule.parse(detection)
+    rule = Rule.parse(detection)
     maps = [make(mask).astype(np.float32) for mask in CASES]
     return Scores.of(
         [count_case(p, mask, grid, SPACING_MM, detection=rule) for p, mask in zip(maps, CASES, strict=True)], grid
@@ -93,7 +93,7 @@ def test_a_halo_is_judged_by_each_rule():
     probability[0, 1:14, 1:14] = probability[0, 20:24, 20:23] = 0.9
     grid, found = make_grid([0.5], min_voxels=[0]), {}
     for detection in ("share:0.1", "share:0.01", "overlap", "picai", "msseg"):
-        rule = DetectionRule.parse(detection)
+        rule = Rule.parse(detection)
         counts = count_case(probability, mask, grid, (3.0, 1.0, 1.0), detection=rule)
         found[detection] = int(counts.detected[0, 0]), int(counts.false_positives[0, 0])
     assert found == {"share:0.1": (1, 1), "share:0.01": (2, 0), "overlap": (2, 0), "picai": (1, 1), "msseg": (1, 1)}
@@ -107,6 +107,6 @@ def test_the_rule_is_written_and_counted_anew(write_model, tmp_path):
     model = write_model({"0": cases})
     options = {"objective": Objective("lesion_f1"), "grid": make_grid("dense", min_voxels=[0])}
     by_share = choose_operating_point(model, tmp_path / "share", **options)
-    by_overlap = choose_operating_point(model, tmp_path / "overlap", detection=DetectionRule("overlap"), **options)
+    by_overlap = choose_operating_point(model, tmp_path / "overlap", detection=Rule("overlap"), **options)
     found = [(p.detection, p.classes["lesion"].ensemble.score) for p in (by_share, by_overlap)]
     assert found == [("share:0.1", 0), ("overlap", 1)]
