@@ -93,7 +93,7 @@ def choice_warnings(name: str, chosen: ClassPoint, grid: ThresholdGrid) -> list[
 
 def _remark(edge: str, grid: ThresholdGrid) -> str:
     if grid.follows_data and edge != "largest size":
-        return f": {'everything' if edge == 'lowest threshold' else 'nothing'} is predicted there"
+        return f": {'all but zeros' if edge == 'lowest threshold' else 'nothing but ones'} is predicted there"
     remedy = "larger sizes" if edge == "largest size" else "thresholds beyond it, or none: they follow the data then"
     return f"; the best may lie beyond it (name {remedy})"
 
