@@ -5,16 +5,16 @@ import pytest
 from operating_point_data import SPACING_MM, softmax_of
 from scipy.ndimage import gaussian_filter
 
+from nnunetv2_sizepenalty.cli.main import main
 from nnunetv2_sizepenalty.evaluation.protocols import Rule
 from nnunetv2_sizepenalty.nnunet_io.thresholds import above
-from nnunetv2_sizepenalty.operating_point import Objective, choose_operating_point, make_grid
+from nnunetv2_sizepenalty.operating_point import Objective, choose_operating_point, make_grid, read_operating_point
 from nnunetv2_sizepenalty.operating_point.choose import choose
 from nnunetv2_sizepenalty.operating_point.count_case import count_case
 from nnunetv2_sizepenalty.operating_point.scores import Scores
 
 OBJECTIVES = ["lesion_f1", "lesion_f1@2", "sensitivity@2", "sensitivity@1", "dice@2", "pq", "rve", "size_penalty"]
 SHAPE = (24, 32, 32)
-RNG = np.random.default_rng(0)
 
 
 def lesions(case: int) -> np.ndarray:
@@ -63,6 +63,30 @@ def test_a_map_that_knows_no_lesion_wins_nothing_on_a_dense_grid(name, objective
     # 0.1.0's rule, which is there for comparison
     if objective.score in ("lesion_f1", "sensitivity"):
         assert choose(scores_of(MAPS[name], grid, "overlap"), objective).score == 1
+
+
+def noise(mask):
+    return np.random.default_rng(0).uniform(size=SHAPE)
+
+
+@pytest.mark.parametrize("name", [*MAPS, "noise"])
+def test_the_command_rewards_no_map_that_knows_no_lesion(write_model, tmp_path, name, capsys):
+    make = MAPS.get(name, noise)
+    cases = {f"case_{i}": (mask, softmax_of(make(mask).astype(np.float32))) for i, mask in enumerate(CASES)}
+    model = write_model({"0": cases})
+    arguments = ["-ref", str(model.references), "-o", str(tmp_path / "out"), "-np", "1", "--min-voxels", "0"]
+    assert main(["threshold", str(model.path), *arguments, "--objective", "lesion_f1", "sensitivity@2", "dice@2"]) == 0
+    assert "1.0000" not in capsys.readouterr().out
+    for file in ("operating_point", "operating_point_sensitivity@2", "operating_point_dice@2"):
+        point = read_operating_point(tmp_path / "out" / f"{file}.json")
+        choice = point.classes["lesion"].ensemble
+        # by chance a few voxels of noise lie in lesions
+        assert choice.score < 0.05 if name == "noise" else choice.score < 0.01
+        row = next(r for r in point.classes["lesion"].table if r["threshold"] == choice.threshold)
+        if "@2" in point.objective:
+            assert row["false_positives_per_case"] <= 2
+        if name != "noise" and point.objective != "dice@2":
+            assert (choice.score, choice.all_tied) == (0, True)
 
 
 @pytest.mark.parametrize("objective", ["lesion_f1", "sensitivity@2", "lesion_f1@2", "dice"])

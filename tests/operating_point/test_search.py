@@ -323,6 +323,17 @@ def trained_on_its_cases(model):
     (folder / "splits_final.json").write_text(json.dumps(split))
 
 
+def another_split(model):
+    """The split was changed after the training: a case that fold 1 trained on validates it now."""
+    folder = Path(os.environ["nnUNet_preprocessed"]) / "Dataset042_Test"
+    folder.mkdir(parents=True)
+    first, second = (
+        sorted(p.stem for p in (model.path / f"fold_{fold}" / "validation").glob("*.npz")) for fold in "01"
+    )
+    split = [{"train": second, "val": first}, {"train": first[1:], "val": [first[0], *second]}]
+    (folder / "splits_final.json").write_text(json.dumps(split))
+
+
 def broken_json(model):
     (model.path / "dataset.json").write_text("{")
 
@@ -340,6 +351,7 @@ def broken_json(model):
         (another_place, "case_03.npz lies on another grid"),
         (no_lesion, "holds a lesion of lesion: there is nothing to choose on"),
         (trained_on_its_cases, "fold 1 trains on 1 of the cases that it validates, such as case_01"),
+        (another_split, "has changed since fold 1 was validated: it may have trained on case_00"),
         (no_cases, "empty validation set"),
         (no_split, "says which cases validate it"),
         (no_reference, "reference of case_03 is missing"),
