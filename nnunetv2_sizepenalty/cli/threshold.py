@@ -43,7 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--objective",
         dest="objectives",
         nargs="+",
-        default=["dice"],
         metavar="OBJECTIVE",
         help="dice (mean over cases, the default), pooled_dice, pq, lesion_f1, rve, size_penalty (:TAU_ML), each with "
         "@N for at most N false positives per case, or sensitivity@N; of several the first is operating_point.json's",
@@ -52,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--detection",
         metavar="RULE",
         default="share:0.1",
-        help="when a lesion is found: share:T (default), or for sensitivity analyses overlap, picai, msseg (any "
-        "overlap rewards painting all)",
+        help="when a lesion is found: share:T, or for sensitivity analyses overlap, picai, msseg (any overlap "
+        "rewards painting all)",
     )
     parser.add_argument("--class", dest="classes", metavar="NAME", nargs="+", help="classes or regions, default: all")
     parser.add_argument("--predict", action="store_true", help="predict the validation cases; nothing but counts stays")
@@ -102,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
         points = choose_operating_points(
             [ModelFolder(folder, args.ref) for folder in args.results_folders],
             output,
-            objectives=[Objective.parse(text) for text in dict.fromkeys(args.objectives)],
+            objectives=[Objective.parse(text) for text in dict.fromkeys(args.objectives or ["dice"])],
             folds=args.folds,
             grid=_grid(args),
             detection=_detection(args.detection),
