@@ -49,13 +49,14 @@ def choose_classes(
             }
             for objective in objectives
         ]
-        wider = {name: _extended(ladder, grids[name], [of[name] for of in found]) for name, ladder in ladders.items()}
+        wider = {name: extend(ladder, grids[name], [of[name] for of in found]) for name, ladder in ladders.items()}
         if wider == ladders:
             return grids, found
         ladders = wider
 
 
-def _extended(ladder: LogitLadder, grid: ThresholdGrid, chosen: Sequence[ClassPoint]) -> LogitLadder:
+def extend(ladder: LogitLadder, grid: ThresholdGrid, chosen: Sequence[ClassPoint]) -> LogitLadder:
+    """Extends the ladder where a choice on its grid lies at its lowest threshold; returns it as it is elsewhere."""
     choices = [choice for of_objective in chosen for choice in of_objective.choices.values()]
     edges = [choice.edge for choice in choices if not choice.all_tied]
     fitted = [fit for of_objective in chosen for fit in (of_objective.cross_fit or {}).values()]

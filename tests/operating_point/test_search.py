@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from skimage import io
 from nnunetv2_sizepenalty.cli.main import main
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.operating_point import Objective, ThresholdGrid, choose_operating_point, read_operating_point
+from nnunetv2_sizepenalty.operating_point.validation_case import ValidationCase
 
 THRESHOLDS, SIZES = (0.2, 0.5, 0.8), (5.0, 30.0)
 NEIGHBOURS = ndimage.generate_binary_structure(3, 2)
@@ -158,6 +160,24 @@ def test_counts_of_a_file_that_has_changed_are_not_used(two_folds, tmp_path):
     after = choose_operating_point(two_folds, tmp_path / "out", grid=ThresholdGrid())
     assert after.classes["lesion"].folds["0"] != before.classes["lesion"].folds["0"]
     assert after.classes["lesion"].folds["1"] == before.classes["lesion"].folds["1"]
+
+
+def test_another_search_of_the_model_may_store_other_thresholds_meanwhile(small_folds, tmp_path, monkeypatch):
+    grid = ThresholdGrid((0.2, 0.8))
+    choose_operating_point(small_folds, tmp_path / "other", grid=ThresholdGrid((0.4, 0.6)))
+    others = {path: path.read_bytes() for path in (small_folds.path / "operating_point").rglob("*.npz")}
+    expected = choose_operating_point(small_folds, tmp_path / "out", grid=grid)
+    load, looks = ValidationCase.load, Counter()
+
+    def load_what_the_other_stores_after_two_looks(case):
+        looks[case.name] += 1
+        if looks[case.name] == 3:
+            case.store.write_bytes(others[case.store])
+        return load(case)
+
+    monkeypatch.setattr(ValidationCase, "load", load_what_the_other_stores_after_two_looks)
+    assert choose_operating_point(small_folds, tmp_path / "out", grid=grid).to_json() == expected.to_json()
+    assert len(others) == 4
 
 
 @pytest.mark.integration
