@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from nnunetv2_sizepenalty.evaluation.protocols import Rule
 from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
 from nnunetv2_sizepenalty.nnunet_io.folders import RESULTS, nnunet_folder
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder, missing_for_export
@@ -43,7 +44,7 @@ def print_point(point: OperatingPoint) -> None:
     """Prints the choice per class and fold, the cross-fitted gain, and a warning for each choice at an edge."""
     console = Console(soft_wrap=True)
     if Objective.parse(point.objective).counts_lesions:
-        console.print(f"lesions are detected by {point.detection}")
+        console.print(f"a lesion is found by: {Rule.parse(point.detection)} (--detection {point.detection})")
     for name, chosen in point.classes.items():
         headings = (
             "fold",
