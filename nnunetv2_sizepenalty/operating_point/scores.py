@@ -109,9 +109,11 @@ class Scores:
         value = self.eligible(objective)
         if np.isnan(value).all():
             fewest = np.nanmin(np.where(self.grid.searched, self.values["false_positives_per_case"], np.nan))
+            # above thresholds that follow the data nothing is left but probabilities of 1
+            thresholds = "" if self.grid.follows_data else "higher --thresholds, "
             raise UserError(
                 f"no candidate has a score under {objective}: there is no lesion, or there are always more false "
-                f"positives per case (the fewest: {fewest:.3g}); name higher --thresholds, larger filters or another "
+                f"positives per case (the fewest: {fewest:.3g}); name {thresholds}larger --min-voxels or another "
                 "--objective"
             )
         tied = [self.grid.cut(row, column) for row, column in np.argwhere(value >= np.nanmax(value) - TIE).tolist()]
