@@ -111,7 +111,10 @@ def _print_cross_fit(console: Console, fitted: Mapping[str, CrossFit], objective
 
 def _run(choice: Choice) -> str:
     """The thresholds within one standard error, where they are known."""
-    return "" if choice.within_one_se is None else " ({:.6g} to {:.6g})".format(*choice.within_one_se)
+    if choice.within_one_se is None:
+        return ""
+    low, high = choice.within_one_se
+    return " (alone)" if low == high else f" ({low:.6g} to {high:.6g})"
 
 
 def _number(value: float) -> str:
