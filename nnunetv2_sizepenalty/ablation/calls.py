@@ -150,11 +150,12 @@ class ChoosePoint:
 
     @property
     def what(self) -> Words:
-        from nnunetv2_sizepenalty.operating_point import DetectionRule, Objective
+        from nnunetv2_sizepenalty.evaluation.protocols import SHARE
+        from nnunetv2_sizepenalty.operating_point import Objective
 
         thresholds = [self.thresholds] if isinstance(self.thresholds, str) else self.thresholds
         # part of the key of the result where it matters: 0.1.0 chose by any overlap
-        detection = ("--detection", str(DetectionRule())) if Objective.parse(self.objective).counts_lesions else ()
+        detection = ("--detection", SHARE.option) if Objective.parse(self.objective).counts_lesions else ()
         return (
             *(OURS, "threshold", str(self.model), "-o", str(self.output), "-f", *map(str, self.folds)),
             *("--thresholds", *map(str, thresholds), "--min-voxels", *(f"{size:g}" for size in self.min_voxels)),

@@ -7,12 +7,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from nnunetv2_sizepenalty.evaluation.protocols import Rule
 from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
 from nnunetv2_sizepenalty.nnunet_io.folders import RESULTS, nnunet_folder
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder, missing_for_export
 from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 from nnunetv2_sizepenalty.operating_point.choose import Choice, CrossFit
-from nnunetv2_sizepenalty.operating_point.grid import Grid
+from nnunetv2_sizepenalty.operating_point.grid import ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.objective import Objective
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, ClassPoint, OperatingPoint
 
@@ -43,7 +44,7 @@ def print_point(point: OperatingPoint) -> None:
     """Prints the choice per class and fold, the cross-fitted gain, and a warning for each choice at an edge."""
     console = Console(soft_wrap=True)
     if Objective.parse(point.objective).counts_lesions:
-        console.print(f"lesions are detected by {point.detection}")
+        console.print(f"a lesion is found by: {Rule.parse(point.detection)} (--detection {point.detection})")
     for name, chosen in point.classes.items():
         headings = (
             "fold",
@@ -79,7 +80,7 @@ def print_point(point: OperatingPoint) -> None:
     console.print(f"  nnUNetv2_sizepenalty apply -i {inputs} -o OUT --operating-point {file}", highlight=False)
 
 
-def choice_warnings(name: str, chosen: ClassPoint, grid: Grid) -> list[str]:
+def choice_warnings(name: str, chosen: ClassPoint, grid: ThresholdGrid) -> list[str]:
     """Returns a line for each choice that lies at an end of its grid, or that was none since all candidates tie."""
     warnings = []
     for fold, choice in chosen.choices.items():
@@ -91,9 +92,9 @@ def choice_warnings(name: str, chosen: ClassPoint, grid: Grid) -> list[str]:
     return warnings
 
 
-def _remark(edge: str, grid: Grid) -> str:
+def _remark(edge: str, grid: ThresholdGrid) -> str:
     if grid.follows_data and edge != "largest size":
-        return f": {'everything' if edge == 'lowest threshold' else 'nothing'} is predicted there"
+        return f": {'all but zeros' if edge == 'lowest threshold' else 'nothing but ones'} is predicted there"
     remedy = "larger sizes" if edge == "largest size" else "thresholds beyond it, or none: they follow the data then"
     return f"; the best may lie beyond it (name {remedy})"
 
@@ -110,7 +111,10 @@ def _print_cross_fit(console: Console, fitted: Mapping[str, CrossFit], objective
 
 def _run(choice: Choice) -> str:
     """The thresholds within one standard error, where they are known."""
-    return "" if choice.within_one_se is None else " ({:.6g} to {:.6g})".format(*choice.within_one_se)
+    if choice.within_one_se is None:
+        return ""
+    low, high = choice.within_one_se
+    return " (alone)" if low == high else f" ({low:.6g} to {high:.6g})"
 
 
 def _number(value: float) -> str:
