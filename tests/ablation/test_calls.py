@@ -5,7 +5,7 @@ import pytest
 from ablation_files import finish_training
 from operating_point_data import softmax_of, write_image
 
-from nnunetv2_sizepenalty.ablation.calls import Compare, Evaluate, Froc, Rules
+from nnunetv2_sizepenalty.ablation.calls import Compare, Evaluate, Rules, ScoreProbabilities
 from nnunetv2_sizepenalty.ablation.commands import comparison, scoring_stages, threshold_stages
 from nnunetv2_sizepenalty.ablation.job import RunJob
 from nnunetv2_sizepenalty.ablation.process import call, open_log
