@@ -125,8 +125,8 @@ def test_image_of_another_shape_is_refused(study, tmp_path):
 
 def test_photographs_need_no_volume_viewer(photographs):
     scans = page_data(photographs.page)["scans"]
-    assert all(scan["flat"] and scan["image"] is None for scan in scans.values())
-    assert all(scan["slices"]["images"][0].startswith("data:image/jpeg") for scan in scans.values())
+    assert all(scan["flat"] and len(scan["channels"]) == 1 for scan in scans.values())
+    assert all(scan["channels"][0]["data"].startswith("data:image/jpeg") for scan in scans.values())
     assert "niivue={}" not in photographs.page
 
 
