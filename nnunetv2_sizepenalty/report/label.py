@@ -3,7 +3,7 @@
 from typing import Any
 
 from nnunetv2_sizepenalty.curves.froc import Froc
-from nnunetv2_sizepenalty.evaluation.metrics import METRICS
+from nnunetv2_sizepenalty.evaluation.metrics import metrics_in
 from nnunetv2_sizepenalty.evaluation.records import Evaluation
 from nnunetv2_sizepenalty.evaluation.summary import CaseStratum
 from nnunetv2_sizepenalty.lesions import SizeUnit
@@ -89,7 +89,7 @@ def _charts(evaluation: Evaluation, name: str, cases, lesions, curve) -> dict[st
         charts["bland_altman"] = volume_charts.bland_altman_chart(cases, error.mean, error.sd, bins.unit)
     strata = rows.strata_names(bins, cases)
     for metric in BOXES:
-        chart = strata_charts.box_chart(cases, METRICS[metric], strata, bins.unit)
+        chart = strata_charts.box_chart(cases, metrics_in(bins.unit)[metric], strata, bins.unit)
         if chart is not None:
             charts[f"box_{metric}"] = chart
     return {key: export.spec(chart) for key, chart in charts.items()}

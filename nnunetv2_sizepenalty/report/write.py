@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.curves.froc import Froc
-from nnunetv2_sizepenalty.evaluation.metrics import METRICS
+from nnunetv2_sizepenalty.evaluation.metrics import metrics_in
 from nnunetv2_sizepenalty.evaluation.records import Evaluation
 from nnunetv2_sizepenalty.lesions import SizeUnit
 from nnunetv2_sizepenalty.pages import theme
@@ -50,8 +50,8 @@ def case_table(unit: SizeUnit) -> list[dict[str, Any]]:
     return [
         {"key": "case", "title": "case", "text": True},
         *(
-            {"key": m.name, "title": f"{m.title} ({m.unit})" if m.unit else m.title, "note": m.definition}
-            for m in map(METRICS.get, unit.columns(CASE_METRICS))
+            {"key": m.name, "title": m.heading, "note": m.definition}
+            for m in map(metrics_in(unit).get, unit.columns(CASE_METRICS))
         ),
     ]
 
