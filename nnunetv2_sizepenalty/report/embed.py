@@ -41,6 +41,13 @@ class Embedded:
         """How many cases have channels that are left out."""
         return sum(bool(scan["left_out"]) for scan in self.scans.values())
 
+    def place_of(self, case: str, label: str, lesion: int, *, is_reference: bool) -> dict[str, Any]:
+        """A lesion's voxel in its scan (`at`) and its width in mm, None for a case that the page does not carry."""
+        voxels, widths = self.located.get((case, label, is_reference), ((), ()))
+        if case not in self.scans or lesion > len(voxels):
+            return {"at": None, "wide_mm": None}
+        return {"at": voxels[lesion - 1].tolist(), "wide_mm": round(float(widths[lesion - 1]), 2)}
+
 
 def embed_scans(
     sources: Sources, chosen: Mapping[str, str], order: Iterable[str], always: int, budget: int = BUDGET
@@ -123,12 +130,8 @@ def _jpeg_url(plane: np.ndarray) -> str:
 
 
 def locate_lesions(lesions: pd.DataFrame, embedded: Embedded, label: str) -> list[dict[str, Any]]:
-    """Of each lesion its voxel in its scan (`at`, None for a case that the page does not carry) and its width in mm."""
-    found = []
-    for case, kind, number in zip(lesions["case"], lesions["kind"], lesions["lesion"], strict=True):
-        voxels, widths = embedded.located.get((case, label, kind == REFERENCE), ((), ()))
-        if case in embedded.scans and number <= len(voxels):
-            found.append({"at": voxels[number - 1].tolist(), "wide_mm": round(float(widths[number - 1]), 2)})
-        else:
-            found.append({"at": None, "wide_mm": None})
-    return found
+    """`Embedded.place_of` of each row of lesions.csv."""
+    return [
+        embedded.place_of(case, label, number, is_reference=kind == REFERENCE)
+        for case, kind, number in zip(lesions["case"], lesions["kind"], lesions["lesion"], strict=True)
+    ]

@@ -53,6 +53,14 @@ function fillTables(panel, label) {
   }
 }
 
+/** The mark's links move the viewer to the component that is far larger than what it touches. */
+function linkOversized(panel, label) {
+  for (const button of panel.querySelectorAll("[data-oversized]")) {
+    const link = DATA.labels[label].oversized.links[Number(button.dataset.oversized)];
+    button.addEventListener("click", () => pick({ ...link, key: "" }, label));
+  }
+}
+
 /** Beside the text where there is room, below the first answer where there is not. */
 function placeViewer() {
   if (aside) (narrow.matches ? panels[current].querySelector(".viewer-slot") : beside).append(aside);
@@ -67,6 +75,7 @@ async function showLabel(label) {
   if (!panel.dataset.filled) {
     panel.dataset.filled = "yes";
     fillTables(panel, label);
+    linkOversized(panel, label);
   }
   await Charts.show(panel);
   if (viewer && viewer.drawing && viewer.label !== label) {
