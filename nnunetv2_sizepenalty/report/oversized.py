@@ -12,7 +12,7 @@ LINKS = 12
 
 
 def oversized_mark(summary: Summary, label: str, embedded: Embedded) -> dict[str, Any] | None:
-    """What the page says of oversized components: `text`, `links` to the largest of them, `more` beside those.
+    """What the page says of oversized components: `text` in paragraphs, `links` to the largest of them, `more` beside those.
 
     None where there is none and both rules count the same, and in files of 0.1.0.
     """
@@ -22,9 +22,9 @@ def oversized_mark(summary: Summary, label: str, embedded: Embedded) -> dict[str
     rules = both_rules(share, split_detection(summary.description)[1])
     count = sum(map(len, share.oversized.values()))
     if not count:
-        return {"text": rules, "links": [], "more": 0} if rules else None
+        return {"text": [rules], "links": [], "more": 0} if rules else None
     links = _links(summary.labels[label], label, embedded)
-    return {"text": f"{_oversized(count)} {rules}".strip(), "links": links[:LINKS], "more": max(0, count - LINKS)}
+    return {"text": [_oversized(count), *[rules] * bool(rules)], "links": links[:LINKS], "more": max(0, count - LINKS)}
 
 
 def both_rules(share: ShareSummary, rule: str) -> str:
@@ -37,7 +37,7 @@ def both_rules(share: ShareSummary, rule: str) -> str:
     if counts[0] == counts[1]:
         return ""
     found = [
-        f"{percent(detected / share.lesions) if share.lesions else 0} of the lesions are found ({detected:,} of "
+        f"{percent(detected / max(share.lesions, 1))} of the lesions are found ({detected:,} of "
         f"{share.lesions:,}), with {plural(false_positives, 'false positive')}"
         for detected, false_positives in counts
     ]
