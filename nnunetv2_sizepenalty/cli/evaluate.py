@@ -45,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         help="those of images without a spacing (PNG), in pixels (default: 10 100 1000)",
     )
-    parser.add_argument("--nsd-mm", metavar="MM", type=float, default=1.0, help="tolerance of the NSD, in pixels without a spacing")
+    parser.add_argument(
+        "--nsd-mm", metavar="MM", type=float, default=1.0, help="tolerance of the NSD, in pixels without a spacing"
+    )
     add_processes(parser)
     missing = parser.add_mutually_exclusive_group()
     missing.add_argument("--allow-missing", action="store_true", help="score a missing prediction as empty")

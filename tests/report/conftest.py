@@ -102,7 +102,7 @@ def study(tmp_path_factory) -> Study:
 @pytest.fixture(scope="session")
 def three_voxels(tmp_path_factory) -> Study:
     """Two heads with much air around them: one with a lesion of three voxels and a large one, both found; one with a
-    lesion of eight voxels under a prediction of hundreds of times its size."""
+    lesion of nine voxels under a prediction of thousands of times its size."""
     root = tmp_path_factory.mktemp("three_voxels")
     references, predictions, images = (root / name for name in ("references", "predictions", "images"))
     shape, affine = (40, 120, 120), np.diag([2.0, 2.0, 2.0, 1.0])

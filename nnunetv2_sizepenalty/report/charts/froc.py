@@ -20,17 +20,6 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross"
 BEYOND = [4, 4]
 
 
-def useful(curves: pd.DataFrame) -> pd.DataFrame:
-    """The rows from the highest threshold down to the one with the most false positives.
-
-    Below it candidates grow together, and fewer of them find more.
-    """
-    everything = curves[curves["stratum"] == "all"].sort_values("threshold")
-    # The highest of the thresholds that share the maximum.
-    worst = everything["false_positives_per_case"].to_numpy()[::-1].argmax()
-    return curves[curves["threshold"] >= everything["threshold"].to_numpy()[::-1][worst]]
-
-
 def split_at_best(curve: pd.DataFrame) -> pd.DataFrame:
     """The curve of one label and stratum as two lines, column `beyond`: up to its highest sensitivity, and from there.
 

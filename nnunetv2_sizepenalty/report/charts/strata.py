@@ -43,4 +43,8 @@ def box_chart(cases: pd.DataFrame, metric: Metric, strata: list[str], unit: Size
     case, *sizes = case_tooltip(unit)[:3]
     tooltip = [case, alt.Tooltip(f"{metric.name}:Q", title=metric.heading, format=".3~g"), *sizes]
     marks = [ring(base, x, y).encode(yOffset=offset), targets(base, x, y, tooltip).encode(yOffset=offset)]
-    return alt.layer(box, dots, *marks).add_params(selected_param()).properties(height=34 * len(strata), title=metric.heading)
+    return (
+        alt.layer(box, dots, *marks)
+        .add_params(selected_param())
+        .properties(height=34 * len(strata), title=metric.heading)
+    )
