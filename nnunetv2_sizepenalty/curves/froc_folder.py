@@ -28,7 +28,7 @@ from nnunetv2_sizepenalty.evaluation.masks import MaskReader, mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, SHARE, Protocol, Rule
 from nnunetv2_sizepenalty.evaluation.score_files import Pair
 from nnunetv2_sizepenalty.evaluation.strata import ALL, stratum_names
-from nnunetv2_sizepenalty.lesions import ML, PX, SizeBins, SizeUnit
+from nnunetv2_sizepenalty.lesions import SizeBins, SizeUnit
 from nnunetv2_sizepenalty.nnunet_io.classes import Label, Labels, read_labels
 from nnunetv2_sizepenalty.nnunet_io.dataset import read_dataset_json
 from nnunetv2_sizepenalty.nnunet_io.file_names import DATASET_JSON

@@ -12,7 +12,7 @@ LINKS = 12
 
 
 def oversized_mark(summary: Summary, label: str, embedded: Embedded) -> dict[str, Any] | None:
-    """What the page says of oversized components: `text` in paragraphs, `links` to the largest of them, `more` beside those.
+    """What the page says of oversized components: paragraphs (`text`), `links` to the largest, and how many `more`.
 
     None where there is none and both rules count the same, and in files of 0.1.0.
     """
@@ -48,10 +48,11 @@ def both_rules(share: ShareSummary, rule: str) -> str:
 
 
 def _oversized(count: int) -> str:
+    are = "is" if count == 1 else "are"
     return (
-        f"{plural(count, 'predicted lesion')} {'is' if count == 1 else 'are'} more than {OVERSIZED:g} times as large as "
-        "the lesions touched, or as all lesions of the case where none is touched. By mere contact something so large "
-        "finds whatever lies in it: look at it before you trust the numbers."
+        f"{plural(count, 'predicted lesion')} {are} more than {OVERSIZED:g} times as large as the lesions touched, or "
+        "as all lesions of the case where none is touched. By mere contact something so large finds whatever lies in "
+        "it: look at it before you trust the numbers."
     )
 
 

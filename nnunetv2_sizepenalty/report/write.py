@@ -158,8 +158,8 @@ def _viewer_note(evaluation: Evaluation, embedded: Embedded, images: bool) -> st
         sentences.append("All cases are here.")
     else:
         sentences.append(
-            f"{shown} of {count} cases are here: oversized predictions, the largest missed lesions, the lowest, median and highest Dice, and "
-            "those named with --cases."
+            f"{shown} of {count} cases are here: oversized predictions, the largest missed lesions, the lowest, median "
+            "and highest Dice, and those named with --cases."
         )
     if embedded.left_out:
         sentences.append(f"{plural(len(embedded.left_out), 'case')} of those did not fit into the page.")

@@ -134,6 +134,9 @@ def test_sizes_of_photographs_are_pixels(photographs):
     data = json.dumps(page_data(photographs.page))
     text = without_scripts(photographs.page)
     assert not re.search(r"\bmL\b|[a-z]_ml\b", text + data)
+    assert not re.search(r"\bmm\b|mm\^3", text + re.sub(r'"(wide|spacing)_mm"', "", data))
+    assert "HD95 (px)" in text
+    assert "NSD within 1 px" in text
     assert "4 of 8 lesions missed." in text
     assert "Each has 6 px." in text
     assert "&lt; 10 px" in text

@@ -7,8 +7,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
 from nnunetv2_sizepenalty.evaluation.instances import find_instances
+from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
 from nnunetv2_sizepenalty.report.places import find_places
 from nnunetv2_sizepenalty.report.scans import Scan, make_scan, nifti_base64, quantise
 from nnunetv2_sizepenalty.report.slices import on_screen, shown_slices

@@ -43,7 +43,7 @@ def test_interval_is_empty_where_it_is_undefined():
 
 def test_an_interval_reads_what_rounding_left_of_0_as_0():
     assert interval(-6.94e-18, 0.2) == "0 to 0.200"
-    assert interval(-1e-5, 1e-5) == "−1.00e-05 to 1.00e-05"
+    assert interval(-1e-5, 1e-5) == "-1.00e-05 to 1.00e-05"
 
 
 @pytest.mark.parametrize(
