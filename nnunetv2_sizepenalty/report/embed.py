@@ -1,19 +1,16 @@
 """The scans that a page carries, as its viewer reads them, within a budget."""
 
-import base64
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from tqdm import tqdm
 
 from nnunetv2_sizepenalty.evaluation.kinds import REFERENCE
 from nnunetv2_sizepenalty.report.scans import Channel, Scan, nifti_base64
-from nnunetv2_sizepenalty.report.slices import on_screen
+from nnunetv2_sizepenalty.report.slices import picture_url
 from nnunetv2_sizepenalty.report.sources import Sources
 
 # Characters of volumes in a page. Scripts take 3 MB and a thousand cases' rows about 1 MB: the page stays below 10 MB.
@@ -74,8 +71,7 @@ def embed_scans(
             continue
         spent += cost
         embedded.scans[case] = entry
-        names = list(scan.channels)[1:]
-        further[case] = [_channel(scan, name) for name in names]
+        further[case] = [_channel(*channel, scan.affine) for channel in list(scan.channels.items())[1:]]
         embedded.located |= {(case, *key): scan.place(found) for key, found in places.items()}
     for case, channels in further.items():
         for channel in channels:
@@ -90,8 +86,8 @@ def embed_scans(
 
 def _entry(scan: Scan, case: str, why: str) -> dict[str, Any]:
     """Masks and first channel: gzipped NIfTI as base64, JPEG where the image is a colour photograph."""
-    first = next(iter(scan.channels), None)
     blank = Channel(np.full(scan.shape, BLANK, np.uint8), 0, 255, (0, 255))
+    first = next(iter(scan.channels.items()), ("", blank))
     return {
         "case": case,
         "why": why,
@@ -99,34 +95,24 @@ def _entry(scan: Scan, case: str, why: str) -> dict[str, Any]:
         "shape": list(scan.shape),
         "spacing_mm": [round(float(s), 4) for s in scan.spacing_mm],
         "shrink": max(scan.shrink),
-        "to_file": np.linalg.inv(scan.index)[:3].round(5).tolist(),
+        "to_file": scan.to_file.round(5).tolist(),
         "file_shape": list(scan.file_shape),
         "slice_axis": int(scan.file_axes[2]),
-        "channels": [_as_json("", blank, scan.affine) if first is None else _channel(scan, first)],
+        "channels": [_channel(*first, scan.affine)],
         "left_out": [],
         "masks": {label: nifti_base64(codes, scan.affine) for label, codes in scan.codes.items()},
     }
 
 
-def _channel(scan: Scan, name: str) -> dict[str, Any]:
-    return _as_json(name, scan.channels[name], scan.affine)
-
-
-def _as_json(name: str, channel: Channel, affine: np.ndarray) -> dict[str, Any]:
+def _channel(name: str, channel: Channel, affine: np.ndarray) -> dict[str, Any]:
     colours = channel.values.ndim == 4
     return {
         "name": name,
-        "data": _jpeg_url(channel.values[:, :, 0]) if colours else nifti_base64(channel.values, affine),
+        "data": picture_url(channel.values[:, :, 0]) if colours else nifti_base64(channel.values, affine),
         "low": float(f"{channel.low:.6g}"),
         "high": float(f"{channel.high:.6g}"),
         "window": list(channel.window),
     }
-
-
-def _jpeg_url(plane: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(on_screen(plane))).save(buffer, "JPEG", quality=88)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def locate_lesions(lesions: pd.DataFrame, embedded: Embedded, label: str) -> list[dict[str, Any]]:

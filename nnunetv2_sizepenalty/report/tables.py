@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from nnunetv2_sizepenalty.evaluation.metrics import metrics_in, unit_of
+from nnunetv2_sizepenalty.evaluation.metrics import Metric, metrics_in, unit_of
 from nnunetv2_sizepenalty.evaluation.summary import Aggregate, Estimate, GroupTables, LabelSummary, Summary, Tables
 from nnunetv2_sizepenalty.lesions import ML, SizeUnit
 from nnunetv2_sizepenalty.pages.numbers import DASH, amount, interval, number, size_name
@@ -54,8 +54,12 @@ ARROWS = {1: " ↑", 0: "", -1: " ↓"}
 
 
 def metric_heading(name: str, unit: SizeUnit = ML) -> Cell:
-    """Title of a metric with its unit and an arrow towards better, its definition as the note; sizes are in `unit`."""
-    metric = metrics_in(unit)[name]
+    """`heading` of a column of cases.csv where sizes are in `unit`."""
+    return heading(metrics_in(unit)[name])
+
+
+def heading(metric: Metric) -> Cell:
+    """Title of a metric with its unit and an arrow towards better, its definition as the note."""
     return Cell(f"{metric.heading}{ARROWS[metric.better]}", note=metric.definition)
 
 
