@@ -109,7 +109,7 @@ def three_voxels(tmp_path_factory) -> Study:
     head = _blob(shape, (20, 60, 60), (15, 49, 49)) | _blob(shape, (20, 60, 60), (16, 50, 50))
     rng = np.random.default_rng(0)
     image = np.where(head, rng.normal(100, 10, shape), rng.normal(0, 1, shape)).astype(np.float32)
-    small, large = np.zeros(shape, bool), _blob(shape, (20, 40, 40), (3, 6, 6))
+    small, large = np.zeros(shape, bool), _blob(shape, (10, 40, 40), (3, 6, 6))
     small[20, 70, 60:63] = True
     masks = {
         "whole_head": (small | large, small | large),

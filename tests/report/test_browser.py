@@ -278,7 +278,7 @@ def test_oversized_predictions_are_marked_and_linked(three_voxels):
         assert "67 % of the lesions are found (2 of 3)" in text
         page.locator("[data-part=case]").select_option("whole_head")
         link = mark.get_by_role("button")
-        assert re.fullmatch(r"painted: \d+ times, touches 1 lesion", link.inner_text())
+        assert re.fullmatch(r"painted: [\d,]+ times, touches 1 lesion", link.inner_text())
         link.click()
         page.wait_for_selector("#viewer[data-case=painted]")
         x, y, z = map(int, page.locator("#viewer").get_attribute("data-file-voxel").split(","))

@@ -1,7 +1,7 @@
 // The slice viewer: cases, channels, window and level, lesions. `drawings.js` draws.
 
 // A lesion that is clicked is magnified until it is so many screen pixels wide.
-const LESION_PIXELS = 24;
+const LESION_PIXELS = 30;
 
 class Viewer {
   constructor(root, scans, { lesionsOf, caseOf, onPick, marks }) {
