@@ -21,8 +21,9 @@ const pick = async (row, label = current) => {
   for (const table of tables) table.select(row.key);
   if (!viewer) return;
   await viewer.goTo(row, label);
-  const box = aside.getBoundingClientRect();
-  if (box.bottom < 80 || box.top > innerHeight - 80) aside.scrollIntoView({ block: "start" });
+  // Half of the picture may be out of sight, the lesion in its middle never.
+  const { top, bottom, height } = aside.querySelector(".stage").getBoundingClientRect();
+  if (bottom < 0.6 * height || top > innerHeight - 0.6 * height) aside.scrollIntoView({ block: "start" });
 };
 
 const viewer = aside && new Viewer(aside, DATA.scans, { lesionsOf, caseOf, onPick: pick, marks: DATA.fates });
