@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from nnunetv2_sizepenalty.evaluation.protocols import SHARE
+from nnunetv2_sizepenalty.lesions import PX
 from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 
 OURS = "nnUNetv2_sizepenalty"
@@ -55,8 +56,9 @@ class Rules:
 
     @property
     def arguments(self) -> dict:
-        in_pixels = {} if self.bins_px is None else {"bins_px": self.bins_px}
-        return {"dataset_json": self.dataset_json, "protocol": self.protocol, "bins_ml": self.bins_ml} | in_pixels
+        # Both, since a matrix may hold datasets with and without a spacing.
+        bins = {"bins_ml": self.bins_ml, "bins_px": PX.edges if self.bins_px is None else self.bins_px}
+        return {"dataset_json": self.dataset_json, "protocol": self.protocol} | bins
 
 
 @dataclass(frozen=True)

@@ -43,17 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--froc", metavar="DIR", type=Path, help="output of `froc` for the report's curves")
     parser.add_argument("--groups", metavar="CSV", type=Path, help="column case and columns to make tables by")
     parser.add_argument(
-        "--bins-ml", metavar="ML", nargs="+", type=float, default=[1.0, 5.0], help="edges of the size strata"
+        "--bins-ml", metavar="ML", nargs="+", type=float, help="edges of the size strata (default: 1 5)"
     )
     parser.add_argument(
         "--bins-px",
         metavar="PX",
         nargs="+",
         type=float,
-        default=[10.0, 100.0, 1000.0],
-        help="those of images without a spacing (PNG), in pixels",
+        help="those of images without a spacing (PNG), in pixels (default: 10 100 1000)",
     )
-    parser.add_argument("--nsd-mm", metavar="MM", type=float, default=1.0, help="tolerance of the NSD")
+    parser.add_argument(
+        "--nsd-mm", metavar="MM", type=float, default=1.0, help="tolerance of the NSD, in pixels without a spacing"
+    )
     add_processes(parser)
     missing = parser.add_mutually_exclusive_group()
     missing.add_argument("--allow-missing", action="store_true", help="score a missing prediction as empty")

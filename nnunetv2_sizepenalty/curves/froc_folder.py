@@ -27,7 +27,7 @@ from nnunetv2_sizepenalty.evaluation.formulas import Ratio
 from nnunetv2_sizepenalty.evaluation.masks import mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, SHARE, Protocol, Rule
 from nnunetv2_sizepenalty.evaluation.strata import ALL, stratum_names
-from nnunetv2_sizepenalty.lesions import ML, PX, SizeBins, SizeUnit
+from nnunetv2_sizepenalty.lesions import SizeBins, SizeUnit
 from nnunetv2_sizepenalty.nnunet_io.classes import Label, Labels, read_labels
 from nnunetv2_sizepenalty.nnunet_io.dataset import read_dataset_json
 from nnunetv2_sizepenalty.nnunet_io.file_names import DATASET_JSON
@@ -42,8 +42,8 @@ def evaluate_probabilities(
     dataset_json: str | Path | None = None,
     protocol: Protocol | str = "default",
     detection: Rule | str = SHARE,
-    bins_ml: Sequence[float] = ML.edges,
-    bins_px: Sequence[float] = PX.edges,
+    bins_ml: Sequence[float] | None = None,
+    bins_px: Sequence[float] | None = None,
     only_predicted: bool = False,
     processes: int = 1,
 ) -> Froc:
@@ -92,7 +92,7 @@ def evaluate_probabilities(
             reference_folder=str(reference_folder),
             probabilities_folder=str(probabilities_folder),
             protocol=protocol.name,
-            description=protocol.description,
+            description=protocol.described(bins.unit),
             edges=bins.edges,
             unit=bins.unit,
             cases=len(cases),

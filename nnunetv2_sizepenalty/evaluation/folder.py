@@ -29,8 +29,8 @@ def evaluate_folder(
     *,
     dataset_json: str | Path | None = None,
     protocol: Protocol | str = "default",
-    bins_ml: Sequence[float] = ML.edges,
-    bins_px: Sequence[float] = PX.edges,
+    bins_ml: Sequence[float] | None = None,
+    bins_px: Sequence[float] | None = None,
     groups: str | Path | None = None,
     allow_missing: bool = False,
     only_predicted: bool = False,
@@ -43,7 +43,8 @@ def evaluate_folder(
         reference_folder, prediction_folder: masks of one ending each; files that are no masks are passed over.
         dataset_json: nnU-Net's, for labels, regions, ending and reader; without it all above 0 is one label.
         protocol: a name of `PROTOCOLS` or rules of one's own.
-        bins_ml, bins_px: edges of the size strata, the second where the references have no spacing (PNG).
+        bins_ml, bins_px: edges of the size strata, the second where the references have no spacing (PNG); by default
+            the usual ones.
         groups: CSV with a column `case` and columns to group by.
         allow_missing: a missing prediction is scored as empty.
         only_predicted: references without a prediction are left out.
@@ -85,7 +86,7 @@ def evaluate_folder(
         reference_folder=str(reference_folder),
         prediction_folder=str(prediction_folder),
         protocol=protocol.name,
-        description=protocol.description,
+        description=protocol.described(bins.unit),
         settings=dataclasses.asdict(protocol),
         edges=bins.edges,
         cases=len(pairs),
@@ -102,10 +103,24 @@ def evaluate_folder(
     return Evaluation(cases, lesions, summary)
 
 
-def size_bins(unit: SizeUnit, edges_ml: Sequence[float], edges_px: Sequence[float]) -> SizeBins:
-    """Makes the bins of those edges that are in `unit`; UserError where there can't be any."""
+def size_bins(unit: SizeUnit, edges_ml: Sequence[float] | None, edges_px: Sequence[float] | None) -> SizeBins:
+    """Makes the bins of those edges that are in `unit`, the usual ones without any.
+
+    Raises:
+        UserError: the edges are no bins, or only those of the other unit are given.
+    """
+    given = {ML: edges_ml, PX: edges_px}
+    other = next(of for of in given if of != unit)
+    if given[unit] is None and given[other] is not None:
+        has = "no spacing" if unit == PX else "a spacing"
+        usual = " ".join(f"{edge:g}" for edge in unit.edges)
+        raise UserError(
+            f"--bins-{other.key}: the references have {has}, so sizes are in {unit} here; give --bins-{unit.key} "
+            f"instead, such as --bins-{unit.key} {usual}"
+        )
+    edges = unit.edges if given[unit] is None else given[unit]
     try:
-        return SizeBins(tuple(float(edge) for edge in (edges_px if unit == PX else edges_ml)), unit)
+        return SizeBins(tuple(map(float, edges)), unit)
     except ValueError as error:
         raise UserError(f"size bins: {error}") from None
 

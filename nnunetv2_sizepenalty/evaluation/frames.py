@@ -40,7 +40,7 @@ def make_tables(scores: Scores, labels: Labels) -> tuple[pd.DataFrame, pd.DataFr
     places = [np.pad(score.centroid, ((0, 0), (3 - score.centroid.shape[1], 0))) for _, _, score, _ in entries]
     world = [grid.to_world(zyx) for zyx, (*_, grid) in zip(places, entries, strict=True)]
     columns |= dict(zip(("z", "y", "x"), np.concatenate(places).T, strict=True))
-    columns |= dict(zip(("x_mm", "y_mm", "z_mm"), np.concatenate(world).T, strict=True))
+    columns |= dict(zip(unit.columns(("x_mm", "y_mm", "z_mm")), np.concatenate(world).T, strict=True))
     ids = [LESION_ID] if LESION_ID in columns else []
     return case_table[[*case_columns(unit), *extra]], pd.DataFrame(columns)[[*lesion_columns(unit), *ids]]
 

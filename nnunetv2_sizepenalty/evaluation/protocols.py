@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from nnunetv2_sizepenalty.evaluation import lesion_ids
+from nnunetv2_sizepenalty.lesions import ML, PX, SizeUnit
 
 # With and without a threshold.
 SCORED, PLAIN = ("iou", "dice", "share"), ("overlap", "matched", "picai", "msseg")
@@ -122,16 +123,24 @@ class Protocol:
 
     @property
     def description(self) -> str:
-        """One line, such as "thesis: 18 (2D: 8)-connectivity, predictions under 5 voxels removed, ..."."""
+        """`described` for images with a spacing."""
+        return self.described(ML)
+
+    def described(self, unit: SizeUnit) -> str:
+        """One line, such as "thesis: 18 (2D: 8)-connectivity, predictions under 5 voxels removed, ...".
+
+        Args:
+            unit: of sizes; without a spacing what is set in mm counts in pixels.
+        """
         smallest = [f"{self.min_voxels:g} voxels"] * (self.min_voxels > 0)
-        smallest += [f"{self.min_mm3:g} mm^3"] * (self.min_mm3 > 0)
+        smallest += [f"{self.min_mm3:g} {PX if unit == PX else 'mm^3'}"] * (self.min_mm3 > 0)
         whose = "lesions" if self.filter_reference else "predictions"
         parts = [
             f"{self.name}: {lesion_ids.in_words(self.instances, self.connectivity)}",
             f"{whose} under {' or '.join(smallest)} removed" if smallest else "nothing removed",
             f"detected: {self.detection}",
             f"matched: {self.matching}{' (largest sum)' * self.best_sum}",
-            f"NSD within {self.nsd_mm:g} mm",
+            f"NSD within {self.nsd_mm:g} {unit.length}",
         ]
         if not math.isnan(self.both_empty):
             parts.append(f"Dice and lesion F1 of two empty masks: {self.both_empty:g}")

@@ -12,9 +12,11 @@ from skimage import io
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation import Protocol, evaluate_folder
-from nnunetv2_sizepenalty.evaluation.metrics import CASE_COLUMNS, LESION_COLUMNS
+from nnunetv2_sizepenalty.evaluation.folder import size_bins
+from nnunetv2_sizepenalty.evaluation.metrics import CASE_COLUMNS, LESION_COLUMNS, metrics_in
 from nnunetv2_sizepenalty.evaluation.nan_json import read_record, to_json
 from nnunetv2_sizepenalty.evaluation.summary import Summary
+from nnunetv2_sizepenalty.lesions import ML, PX
 
 SPACING = (0.8, 1.1, 3.0)  # x, y, z
 
@@ -277,6 +279,23 @@ def test_sizes_of_photographs_are_pixels(photographs):
     assert tables["lesion_strata"][1]["false_positive_px"] == 9
     assert tables["case_strata"][0]["pooled"]["false_positive_px_per_case"]["value"] == 4.5
     assert tables["case_strata"][0]["metrics"]["reference_px"]["mean"] == 632
+
+
+def test_distances_of_photographs_are_pixels(photographs):
+    evaluation = evaluate(photographs)
+    assert {"x_px", "y_px", "z_px"} < set(evaluation.lesions)
+    assert not [name for table in (evaluation.cases, evaluation.lesions) for name in table if name.endswith("_mm")]
+    assert metrics_in(PX)["hd95"].heading == "HD95 (px)"
+    assert metrics_in(ML)["hd95"].heading == "HD95 (mm)"
+    assert "NSD within 1 px" in evaluation.summary.description
+
+
+def test_edges_of_the_other_unit_are_refused(photographs):
+    with pytest.raises(UserError, match=r"--bins-ml: .* no spacing, so sizes are in px here; give --bins-px") as raised:
+        evaluate(photographs, bins_ml=[7])
+    assert "\n" not in str(raised.value)
+    with pytest.raises(UserError, match=r"--bins-px: .* a spacing, .* in mL here; give .*--bins-ml 1 5$"):
+        size_bins(ML, None, [10])
 
 
 def test_strata_of_photographs_have_edges_of_their_own(photographs):

@@ -103,6 +103,27 @@ def test_a_ratio_of_sums_leaves_out_cases_that_count_for_neither():
     assert math.isnan(ratio_estimate([0, 0], [0, 0]).value)
 
 
+def test_one_case_has_no_concordance():
+    single = lin_ccc([3.0], [4.0])
+    assert math.isnan(single.value)
+    assert single.interval == "none"
+
+
+def test_intervals_stay_inside_the_range_of_what_is_averaged():
+    # Sums of such shares end a few ulp beyond 0 or 1, as in "-6.94e-18 to 0.2".
+    rng = np.random.default_rng(0)
+    for n in (3, 5, 8, 20):
+        for share in (0.1, 0.3, 0.9):
+            values = np.where(rng.random((4, n)) < 0.3, rng.random((4, n)) * share, np.round(rng.random((4, n))))
+            for row, estimate in zip(values, mean_estimates(values), strict=True):
+                assert row.min() <= estimate.low <= estimate.high <= row.max()
+            lesions = rng.integers(1, 9, n)
+            ratio = ratio_estimate(np.minimum(lesions, rng.integers(0, 9, n)), lesions)
+            assert 0 <= ratio.low <= ratio.high <= 1
+            ccc = lin_ccc(rng.random(n), rng.random(n))
+            assert -1 <= ccc.low <= ccc.high <= 1
+
+
 def test_an_aggregate_says_over_how_many_and_why():
     table = pd.DataFrame({"x": [1.0, 2, 6, np.nan], "y": [1.0, 1, 1, 1], "z": [np.nan] * 4})
     result = aggregate(table, ["-", "-", "-", "empty reference"])
