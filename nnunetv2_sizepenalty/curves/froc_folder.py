@@ -22,7 +22,7 @@ from nnunetv2_sizepenalty.curves.froc_case import CaseCurve, FrocRules
 from nnunetv2_sizepenalty.curves.froc_curve import lesion_average_precision, make_curves
 from nnunetv2_sizepenalty.curves.score_maps import FrocSetup, score_probabilities
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.folder import pair_cases, size_bins
+from nnunetv2_sizepenalty.evaluation.folder import pair_cases, refuse_as_reference, size_bins
 from nnunetv2_sizepenalty.evaluation.formulas import Ratio
 from nnunetv2_sizepenalty.evaluation.masks import mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, SHARE, Protocol, Rule
@@ -57,7 +57,8 @@ def evaluate_probabilities(
         detection: when a lesion is detected; the protocol's own rule is for one operating point, not for a sweep.
 
     Raises:
-        UserError: probabilities are missing or unusable, or belong to other labels; or no reference holds a lesion.
+        UserError: probabilities are missing or unusable, or belong to other labels; the references are predictions of
+            nnU-Net, or none holds a lesion.
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
     detection = Rule.parse(detection) if isinstance(detection, str) else detection
@@ -70,6 +71,7 @@ def evaluate_probabilities(
     beside = Path(probabilities_folder) / DATASET_JSON
     content = read_dataset_json(dataset_json or beside) if dataset_json or beside.exists() else None
     reader, references = mask_reader(reference_folder, content)
+    refuse_as_reference(Path(reference_folder), references, {})
     bins = size_bins(reader.unit, bins_ml, bins_px)
     pairs = pair_cases(references, probabilities, allow_missing=False, only_predicted=only_predicted)
     labels = read_labels(content) if content is not None else _labels_without_names(pairs[0].prediction)

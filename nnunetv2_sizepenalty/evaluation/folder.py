@@ -134,8 +134,8 @@ def refuse_as_reference(folder: Path, references: dict[str, Path], predictions: 
         raise UserError(f"{references[same[0]]} is reference and prediction at once; name two folders of masks")
     if sign := sign_of_predictions(folder, references):
         raise UserError(
-            f"{folder}: holds predictions of nnU-Net ({sign}); name the references with -ref, the predictions with "
-            "-pred (copy the masks alone to another folder if they are to be the reference)"
+            f"{folder}: holds predictions of nnU-Net ({sign}); name a folder of references with -ref (copy the masks "
+            "alone to another folder if they are to be the reference)"
         )
 
 

@@ -16,6 +16,7 @@ from nnunetv2_sizepenalty.operating_point.choose import Choice, CrossFit
 from nnunetv2_sizepenalty.operating_point.grid import ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.objective import Objective
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, ClassPoint, OperatingPoint
+from nnunetv2_sizepenalty.pages.numbers import threshold
 
 
 def print_points(points: Sequence[OperatingPoint]) -> None:
@@ -30,7 +31,7 @@ def print_points(points: Sequence[OperatingPoint]) -> None:
         for name, chosen in point.classes.items():
             choice = chosen.ensemble
             scores = _number(choice.score), _number(choice.score_at_half)
-            cut = f"{choice.threshold:.6g}{_run(choice)}", _size(choice.min_size)
+            cut = f"{threshold(choice.threshold)}{_run(choice)}", _size(choice.min_size)
             table.add_row(name, point.objective, *cut, *scores, point.path.name)
     console.print("other objectives, all folds together; apply and bake take their files, too:")
     console.print(table)
@@ -57,7 +58,9 @@ def print_point(point: OperatingPoint) -> None:
         table = Table(*headings, title=name)
         for fold, choice in chosen.choices.items():
             values = (choice.score, choice.score_at_half, choice.score_nnunet)
-            table.add_row(fold, f"{choice.threshold:.6g}{_run(choice)}", _size(choice.min_size), *map(_number, values))
+            table.add_row(
+                fold, f"{threshold(choice.threshold)}{_run(choice)}", _size(choice.min_size), *map(_number, values)
+            )
         console.print(table)
         if chosen.cross_fit:
             _print_cross_fit(console, chosen.cross_fit, point.objective)
@@ -103,7 +106,7 @@ def _print_cross_fit(console: Console, fitted: Mapping[str, CrossFit], objective
     headings = ("fold", "chosen on the others", f"{objective} (honest)", "chosen on itself", "at 0.5", "nnU-Net's")
     table = Table(*headings, title="cross-fit")
     for fold, result in fitted.items():
-        cut = f"{result.chosen.threshold:.6g}, {_size(result.chosen.min_size)}" if result.chosen else ""
+        cut = f"{threshold(result.chosen.threshold)}, {_size(result.chosen.min_size)}" if result.chosen else ""
         values = (result.cross_fitted, result.optimistic, result.at_half, result.nnunet)
         table.add_row(fold, cut, *map(_number, values))
     console.print(table)
@@ -114,7 +117,7 @@ def _run(choice: Choice) -> str:
     if choice.within_one_se is None:
         return ""
     low, high = choice.within_one_se
-    return " (alone)" if low == high else f" ({low:.6g} to {high:.6g})"
+    return " (alone)" if low == high else f" ({threshold(low)} to {threshold(high)})"
 
 
 def _number(value: float) -> str:

@@ -176,6 +176,8 @@ def damaged(folder: Path, how: str) -> None:
     elif how == "labels":
         image = sitk.GetImageFromArray(2 * MASKS["case_1"].astype(np.uint8))
         sitk.WriteImage(image, folder / "ref" / "case_1.nii.gz")
+    elif how == "predictions":
+        (folder / "ref" / "predict_from_raw_data_args.json").write_text("{}")
     elif how == "no lesion":
         for case in MASKS:
             image = sitk.GetImageFromArray(np.zeros(SHAPE, dtype=np.uint8))
@@ -192,6 +194,7 @@ def damaged(folder: Path, how: str) -> None:
         ("grid", "case_1.npz: origin [-5.0, 0.0, 0.0] instead of [0.0, 0.0, 0.0]"),
         ("place", "case_1.npz: origin [0.0, 0.0, 5.0] instead of [0.0, 0.0, 0.0]"),
         ("labels", "case_1.nii.gz: holds labels [2] that dataset.json does not name"),
+        ("predictions", "holds predictions of nnU-Net (predict_from_raw_data_args.json)"),
         ("no lesion", "no reference holds a lesion"),
     ],
 )
