@@ -47,10 +47,10 @@ def relative_improvement(differences: pd.DataFrame) -> pd.DataFrame:
 
 
 def _common_range(rows: pd.DataFrame) -> list[float]:
-    """The ends of the common axis: RVE, which nothing bounds, must not press the others together."""
-    bounded = rows[rows["metric"] != "rve"]
-    ends = (bounded if len(bounded) else rows)[["improvement", "worst", "best"]].to_numpy()
-    low, high = min(0.0, np.nanmin(ends)), max(0.0, np.nanmax(ends))
+    """The ends of the common axis, at most one baseline's mean either way: what nothing bounds (RVE, volume errors,
+    distances) must not press the others together."""
+    ends = rows[["improvement", "worst", "best"]].to_numpy()
+    low, high = max(-1.0, min(0.0, np.nanmin(ends))), min(1.0, max(0.0, np.nanmax(ends)))
     margin = 0.05 * (high - low) or 0.1
     return [low - margin, high + margin]
 

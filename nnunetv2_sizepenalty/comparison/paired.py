@@ -77,7 +77,7 @@ def _judge_family(questions: Sequence[Question], patients: int) -> list[tuple[Qu
             "interval": known.difference.interval,
             "p": p[i],
             **wins(known.by_case, question.better),
-            "detectable": known.detectable(tested[0].level[i]),
+            "detectable": known.detectable(tested[0].level),
             "p_corrected": p_corrected[i],
             "p_holm": p_holm[i],
             "noise_floor": known.noise.floor,

@@ -2,9 +2,12 @@
 
 The statistic of a metric is |sum d| / sqrt(sum d^2) over the patients' summed differences d = A - B: large differences
 count as such, unlike in a test on ranks. Its denominator is the same under every flip of signs, and is the root mean
-square of the numerator over all of them. So figures without case differences (pooled Dice, Lin's concordance, lesions
-found) are divided by theirs too, and one maximum over a table's statistics corrects all of them (Westfall and Young
-1993): metrics that move together cost less than under Holm.
+square of the numerator over all of them. Figures without case differences (pooled Dice, Lin's concordance, lesions
+found) are divided by theirs too.
+
+The smallest p of a table's figures corrects all of them (Westfall and Young 1993): metrics that move together cost less
+than under Holm. Not the largest statistic: that of a metric with one great difference among the patients is small under
+every pattern, so a model that is worse in each of twelve patients would pass alone and never in a table.
 """
 
 from collections.abc import Callable
@@ -58,7 +61,7 @@ def swaps_under(
 
 @dataclass(frozen=True)
 class Tested:
-    """p values of a table, (statistics,): each alone, and corrected by the maximum over all of them.
+    """p values of a table, (statistics,): each alone, and corrected by the smallest of all of them.
 
     NaN where a statistic is undefined as observed; 1 where no pattern changes it. `level` is what a p alone must not
     exceed for the corrected one to be below `ALPHA`; 0 where no p is so small.
@@ -66,7 +69,7 @@ class Tested:
 
     p: np.ndarray
     p_corrected: np.ndarray
-    level: np.ndarray
+    level: float
 
 
 def p_values(values: np.ndarray) -> Tested:
@@ -82,14 +85,18 @@ def p_values(values: np.ndarray) -> Tested:
         scale = np.sqrt(np.mean(np.where(np.isfinite(size), size, 0) ** 2, axis=0))
     standard = np.divide(size, scale, out=np.zeros_like(size), where=scale > 0)
     standard[:, undefined] = 0
-    observed = standard[0] * (1 - TOLERANCE)
-    largest = np.sort(standard.max(axis=1, initial=0))
-    alone = (standard >= observed).mean(axis=0)
-    together = 1 - np.searchsorted(largest, observed) / len(largest)
-    # the smallest statistic that fewer than 5 % of the maxima reach
-    above = largest[np.ceil(len(largest) * (1 - ALPHA) + TOLERANCE).astype(int) - 1]
-    level = (standard > above * (1 + TOLERANCE)).mean(axis=0)
-    return Tested(np.where(undefined, np.nan, alone), np.where(undefined, np.nan, together), level)
+    alone = np.stack([_shares_as_large(column) for column in standard.T], axis=1)
+    smallest = np.sort(alone.min(axis=1, initial=1))
+    together = np.searchsorted(smallest, alone[0] * (1 + TOLERANCE), side="right") / len(smallest)
+    # the largest p that fewer than 5 % of the patterns undercut or reach in some figure
+    reached = np.searchsorted(smallest, smallest, side="right") / len(smallest)
+    level = smallest[reached < ALPHA].max(initial=0)
+    return Tested(np.where(undefined, np.nan, alone[0]), np.where(undefined, np.nan, together), float(level))
+
+
+def _shares_as_large(values: np.ndarray) -> np.ndarray:
+    """The share of patterns whose statistic is as large as each pattern's, (patterns,)."""
+    return 1 - np.searchsorted(np.sort(values), values * (1 - TOLERANCE)) / len(values)
 
 
 def smallest_p(patients: int) -> float:

@@ -108,7 +108,7 @@ def difference_table(differences: pd.DataFrame, title: str, *, by_size: bool = F
 
 
 P_COLUMNS = (
-    Cell("p", note="sign-flip permutation test, corrected by the maximum over the table; alone below"),
+    Cell("p", note="sign-flip permutation test, corrected by the smallest p over the table; alone below"),
     Cell("p (Holm)", note="the same test after Holm's correction"),
 )
 
@@ -136,7 +136,7 @@ def _tested(differences: pd.DataFrame) -> str:
     together = differences[~differences["primary"]] if "primary" in differences else differences
     tests = int(together["p"].notna().sum())
     return (
-        "p of a permutation test in which each patient's models change places, corrected by the maximum over the "
+        "p of a permutation test in which each patient's models change places, corrected by the smallest p over the "
         f"{tests} figures of this table (Holm's correction beside it)."
     )
 

@@ -80,7 +80,8 @@ def limits(patients: int, differences: pd.DataFrame) -> str:
     never = [f"can show no p below {number(p, 2)}, however much the models differ"] * (p >= TOLD)
     if 0 < least < float("inf"):
         never.append(f"would miss a difference in Dice below {number(least)} more often than one time in five")
-    never = never or ["are many; what they would have shown of each metric stands in the table of differences"]
+    if not never:
+        return f"{people}: how small a difference they would have shown stands beside each metric."
     return f"{people} {', and '.join(never)}."
 
 
