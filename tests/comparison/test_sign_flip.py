@@ -5,9 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
+from nnunetv2_sizepenalty.comparison.patients import PatientBlocks
 from nnunetv2_sizepenalty.comparison.sign_flip import (
-    Patients,
-    differences_under,
     p_values,
     sign_patterns,
     smallest_detectable,
@@ -18,22 +17,21 @@ from nnunetv2_sizepenalty.comparison.sign_flip import (
 
 def outcome(differences, names=None):
     differences = np.asarray(differences, dtype=float).reshape(len(differences), -1)
-    patients = Patients.from_names(range(len(differences)) if names is None else names)
-    return p_values(differences_under(sign_patterns(len(patients)), patients.sums(differences)))
+    patients = PatientBlocks.from_names(range(len(differences)) if names is None else names)
+    return p_values(sign_patterns(len(patients)) @ patients.sums(differences))
 
 
 def by_hand(differences):
-    """p of each column alone and by the maximum, over all 2^n patterns in plain loops."""
+    """p of each column alone and by the smallest of all columns, over all 2^n patterns in plain loops."""
     n, m = differences.shape
-    scale = [np.sqrt(sum(d**2 for d in differences[:, j])) for j in range(m)]
-    observed = [abs(differences[:, j].sum()) / scale[j] for j in range(m)]
-    alone, together = np.zeros(m), np.zeros(m)
-    for signs in itertools.product((-1, 1), repeat=n):
-        flipped = [abs(sum(s * d for s, d in zip(signs, differences[:, j], strict=True))) / scale[j] for j in range(m)]
-        for j in range(m):
-            alone[j] += flipped[j] >= observed[j] - 1e-9
-            together[j] += max(flipped) >= observed[j] - 1e-9
-    return alone / 2**n, together / 2**n
+    patterns = list(itertools.product((1, -1), repeat=n))
+    size = [
+        [abs(sum(s * d for s, d in zip(signs, differences[:, j], strict=True))) for signs in patterns] for j in range(m)
+    ]
+    alone = [[sum(other >= one - 1e-9 for other in size[j]) / 2**n for one in size[j]] for j in range(m)]
+    smallest = [min(alone[j][i] for j in range(m)) for i in range(2**n)]
+    together = [sum(p <= alone[j][0] + 1e-9 for p in smallest) / 2**n for j in range(m)]
+    return [of[0] for of in alone], together
 
 
 @pytest.mark.parametrize("n", [2, 5, 8])
@@ -76,6 +74,23 @@ def test_correlated_metrics_cost_less_than_independent_ones():
     alike = outcome(np.stack([shift + rng.normal(0, 0.01, 12) for _ in range(10)], axis=1))
     apart = outcome(np.stack([shift, *rng.normal(0, 1, (9, 12))], axis=1))
     assert alike.p_corrected[0] < 1.2 * alike.p[0] < apart.p_corrected[0]
+
+
+def test_a_metric_with_one_great_difference_costs_no_more_than_under_holm():
+    rng = np.random.default_rng(6)
+    worse_in_all = np.array([0.172, 0.148, 0.057, 0.175, 0.092, 0.176, 0.164, 0.089, 0.151, 0.149, 0.112, 1.0])
+    result = outcome(np.stack([worse_in_all, *rng.normal(0, 1, (15, 12))], axis=1))
+    assert result.p[0] == smallest_p(12)
+    assert result.p_corrected[0] <= 16 * result.p[0] < 0.05
+
+
+def test_the_level_is_the_largest_p_alone_that_passes():
+    differences = np.random.default_rng(8).normal(0.3, 1, (10, 4))
+    result = outcome(differences)
+    passes = result.p_corrected < 0.05
+    np.testing.assert_array_equal(passes, result.p <= result.level + 1e-12)
+    assert 0 < result.level < 0.05
+    assert outcome(differences[:4]).level == 0
 
 
 def test_the_family_keeps_its_level():
