@@ -33,10 +33,11 @@ def dice_ce_by_cell(view: LesionView) -> tuple[Tensor, Tensor]:
 def blob(view: LesionView) -> tuple[Tensor, Tensor]:
     """B: Dice + CE of each lesion and the background, the other lesions left out, the mean over lesions.
 
-    Blob loss (Kofler et al. 2023), its sums over the background taken once.
+    Blob loss (Kofler et al. 2023), its sums over the background taken once. As in its authors' code, a lesion's
+    cross-entropy is divided by all voxels, as if those of the other lesions were there and cost nothing.
     """
     background = view.valid & ~view.truth
-    volume, voxels = view.volumes, background.flatten(2).sum(-1, keepdim=True)
+    volume, voxels = view.volumes, view.valid.flatten(2).sum(-1, keepdim=True)
 
     def outside(values: Tensor) -> Tensor:
         return (values.double() * background).flatten(2).sum(-1, keepdim=True)
@@ -44,7 +45,7 @@ def blob(view: LesionView) -> tuple[Tensor, Tensor]:
     overlap = view.over_lesions(view.probability)
     value = dice(outside(view.probability) + overlap, volume, overlap, view.smooth)
     entropy = outside(view.entropy) + view.over_lesions(view.entropy)
-    return _mean(value + entropy / (voxels + volume).clamp(min=1), volume > 0)
+    return _mean(value + entropy / voxels.clamp(min=1), volume > 0)
 
 
 def soft_hit(view: LesionView) -> tuple[Tensor, Tensor]:
