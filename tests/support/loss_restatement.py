@@ -141,7 +141,9 @@ def _restated_b(valid, y, p, entropy, z, cells, tau) -> Tensor | None:
         return None
     domains = [(valid & (~y | mask), mask) for mask in lesions]
     # over all voxels, as its authors' code has it
-    return torch.stack([_dice(domain, mask, p) + entropy[domain].sum() / valid.sum() for domain, mask in domains]).mean()
+    return torch.stack(
+        [_dice(domain, mask, p) + entropy[domain].sum() / valid.sum() for domain, mask in domains]
+    ).mean()
 
 
 def _restated_h(valid, y, p, entropy, z, cells, tau) -> Tensor | None:
