@@ -1,4 +1,4 @@
-"""L and B against values of their authors' own functions, which `published_values.json` holds with how they were made."""
+"""L and B against values of their authors' own functions; `published_values.json` says how those were made."""
 
 import json
 from pathlib import Path
