@@ -88,7 +88,7 @@ def main() -> None:
         report = root / "out_plain" / "report.html"
         photograph(report, out / "report.png", dark=False, width=1360, height=860)
         photograph(report, out / "report_phone_dark.png", dark=True, width=390, height=860)
-        photograph(root / "comparison" / "compare.html", out / "compare.png", dark=False, width=1180, height=620)
+        photograph(root / "comparison" / "compare.html", out / "compare.png", dark=False, width=1180, height=760)
 
 
 if __name__ == "__main__":

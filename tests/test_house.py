@@ -101,10 +101,6 @@ def test_examples_in_docstrings_hold(name):
     assert failed == 0
 
 
-# Classes that are still to be named for what they are.
-SAME_NAMES = {"Patients"}
-
-
 def test_a_public_class_has_a_name_of_its_own():
     homes: dict[str, list[str]] = {}
     for path in PACKAGE.rglob("*.py"):
@@ -112,7 +108,7 @@ def test_a_public_class_has_a_name_of_its_own():
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
     assert len(homes) > 100
-    assert {name: where for name, where in homes.items() if len(where) > 1 and name not in SAME_NAMES} == {}
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
 
 
 def test_no_folder_holds_more_than_an_eighth_of_the_lines():

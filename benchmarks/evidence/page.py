@@ -21,7 +21,7 @@ from nnunetv2_sizepenalty.ablation.results import whole_models
 from nnunetv2_sizepenalty.ablation.runs import Run
 from nnunetv2_sizepenalty.ablation.state import Ablation, State
 from nnunetv2_sizepenalty.atomic import atomic_file
-from nnunetv2_sizepenalty.evaluation.paired import compare_paired
+from nnunetv2_sizepenalty.evaluation.statistics import mean_estimate
 from nnunetv2_sizepenalty.nnunet_io.dataset import find_dataset, image_files
 from nnunetv2_sizepenalty.nnunet_io.folds import read_folds
 from nnunetv2_sizepenalty.pages.numbers import interval, number
@@ -60,7 +60,7 @@ def beats_floor(scores: LabelScores, found: floor.Floor) -> bool:
 def _label(scores: LabelScores, found: floor.Floor) -> list[str]:
     counts = beats_floor(scores, found)
     cases = int(np.isfinite(found.per_case).sum())
-    paired = compare_paired(found.per_case, mean_of(scores.baseline_dice), better=1)
+    difference = mean_estimate(mean_of(scores.baseline_dice) - found.per_case)
     verdict = (
         "Each of its repeats is above the floor: comparisons with it count."
         if counts
@@ -70,8 +70,8 @@ def _label(scores: LabelScores, found: floor.Floor) -> list[str]:
         f"## {scores.label}",
         f"Floor: Dice {number(found.dice)} on the {cases} test cases with a lesion, by {found.view} > "
         f"{number(found.threshold)}, the best plain threshold on these very cases. The baseline `{scores.baseline}` at "
-        f"its own operating point differs from it by {number(paired.difference)} "
-        f"({interval(paired.low, paired.high)}). {verdict}",
+        f"its own operating point differs from it by {number(difference.value)} "
+        f"({interval(difference.low, difference.high)}). {verdict}",
         model_table(scores),
         difference_table(scores, counts),
         thesis_table(scores, counts),

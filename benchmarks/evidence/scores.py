@@ -8,16 +8,18 @@ import numpy as np
 import pandas as pd
 
 from nnunetv2_sizepenalty.ablation.runs import Run
-from nnunetv2_sizepenalty.comparison.scores import THESIS_METRICS
+from nnunetv2_sizepenalty.comparison.contrast import contrast_means
+from nnunetv2_sizepenalty.comparison.paired import Question, judge
+from nnunetv2_sizepenalty.comparison.patients import PatientBlocks, find_patients
+from nnunetv2_sizepenalty.comparison.setting import THESIS_METRICS
 from nnunetv2_sizepenalty.curves import Froc, read_froc
 from nnunetv2_sizepenalty.curves.froc import threshold_at
 from nnunetv2_sizepenalty.evaluation import Evaluation, read_evaluation
-from nnunetv2_sizepenalty.evaluation.paired import compare_paired, holm, noise_floor, verdict
 from nnunetv2_sizepenalty.evaluation.strata import ALL
 from nnunetv2_sizepenalty.evaluation.summary import Tables
 
 # columns of a comparison's differences.csv, which `average_precision_differences` has too
-DIFFERENCE = ["model", "metric", "difference", "low", "high", "p_holm", "noise_floor", "verdict"]
+DIFFERENCE = ["model", "metric", "difference", "low", "high", "p_corrected", "noise_floor", "verdict"]
 
 
 @dataclass(frozen=True)
@@ -132,34 +134,24 @@ def _read_differences(label: str, comparison: Path, reading: str) -> pd.DataFram
     """`compare`'s over all cases, columns `DIFFERENCE`."""
     found = pd.read_csv(comparison / "differences.csv", keep_default_na=False, na_values=[""])
     chosen = (found["label"] == label) & (found["stratum"] == "all") & (found["reading"] == reading)
-    return found.loc[chosen, DIFFERENCE]
+    return found.loc[chosen & found["metric"].isin(THESIS_METRICS), DIFFERENCE]
 
 
 def average_precision_differences(label: str, frocs: Mapping[str, Sequence[Froc]]) -> pd.DataFrame:
     """Voxel-wise average precision per case against the first model, judged as `compare` judges its metrics."""
+    of_label = {name: [_of(froc.voxels, label) for froc in of_model] for name, of_model in frocs.items()}
     repeats = {
-        name: [_of(froc.voxels, label)["average_precision"] for froc in of_model] for name, of_model in frocs.items()
+        name: np.stack([table["average_precision"] for table in of_model]) for name, of_model in of_label.items()
     }
-    means = [[float(repeat.mean()) for repeat in of_model] for of_model in repeats.values()]
     (_, first), *others = repeats.items()
-    rows = []
-    for name, of_model in others:
-        paired = compare_paired(mean_of(first), mean_of(of_model), better=1)
-        rows.append((name, paired, noise_floor(means, repeats=(len(first), len(of_model)))))
-    corrected = holm([paired.p for _, paired, _ in rows])
-    return pd.DataFrame(
-        {
-            "model": name,
-            "metric": "average_precision",
-            "difference": paired.difference,
-            "low": paired.low,
-            "high": paired.high,
-            "p_holm": p,
-            "noise_floor": floor,
-            "verdict": verdict(paired, p, 1, floor),
-        }
-        for (name, paired, floor), p in zip(rows, corrected, strict=True)
-    )
+    cases = next(iter(of_label.values()))[0]["case"]
+    patients = find_patients(list(cases))
+    blocks = PatientBlocks.from_names([patients[case] for case in cases])
+    questions = [
+        Question({"model": name, "metric": "average_precision"}, +1, contrast_means(first, values, blocks))
+        for name, values in others
+    ]
+    return judge(questions, len(blocks))[DIFFERENCE]
 
 
 def mean_of(repeats: Sequence[pd.Series]) -> pd.Series:

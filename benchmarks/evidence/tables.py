@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 from scores import LabelScores
 
-from nnunetv2_sizepenalty.comparison.scores import THESIS_METRICS
+from nnunetv2_sizepenalty.comparison.setting import THESIS_METRICS
 from nnunetv2_sizepenalty.evaluation.metrics import METRICS
 from nnunetv2_sizepenalty.pages.numbers import DASH, interval, number, size_name
 
@@ -62,7 +62,7 @@ def difference_table(scores: LabelScores, counts: bool) -> str:
     return (
         f"Difference from `{scores.baseline}` (95 % interval), paired by case, each case's mean over the repeats; "
         f"matched at its {number(scores.matched_rate)} false positives a case. Repeating the training alone makes 95 % "
-        "of the differences that are below the noise floor: a verdict needs p < 0.05 after Holm's correction and a "
+        "of the differences that are below the noise floor: a verdict needs a corrected p < 0.05 and a "
         "difference above that.\n\n" + markdown(["trainer", *scores.differences], rows)
     )
 

@@ -225,6 +225,7 @@ class Compare:
     frocs: Mapping[str, tuple[Path, ...]]
     results: Mapping[str, tuple[Path, ...]]
     output: Path
+    shared_seeds: bool = False
     how: Words = ()
 
     @property
@@ -235,10 +236,13 @@ class Compare:
         return (
             *(OURS, "compare", *named(self.evaluations), "-o", str(self.output)),
             *("--froc", *named(self.frocs), "--results", *named(self.results)),
+            *["--shared-seeds"] * self.shared_seeds,
         )
 
     def __call__(self) -> None:
         from nnunetv2_sizepenalty.comparison import write_comparison
 
-        page = write_comparison(self.output, self.evaluations, frocs=self.frocs, results=self.results)
+        page = write_comparison(
+            self.output, self.evaluations, frocs=self.frocs, results=self.results, shared_seeds=self.shared_seeds
+        )
         print(f"see {page}")

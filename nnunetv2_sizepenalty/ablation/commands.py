@@ -127,4 +127,12 @@ def comparison(evaluation: str, models: Mapping[str, Sequence[Run]], output: Pat
         frocs=folders(lambda run: run.folder / "froc"),
         results=folders(lambda run: run.fold_folder),
         output=output,
+        shared_seeds=_shared_seeds(models),
     )
+
+
+def _shared_seeds(models: Mapping[str, Sequence[Run]]) -> bool:
+    """Whether all models were trained with the same seeds; a trainer without one in its name has none."""
+    orders = {tuple((run.fold, run.seed) for run in runs) for runs in models.values()}
+    seeded = all(run.trained_as.endswith(f"_seed{run.seed}") for runs in models.values() for run in runs)
+    return seeded and len(orders) == 1

@@ -23,6 +23,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--case", metavar="CASE", help="to show side by side; default: below 1 mL, where the volume errors differ most"
     )
+    parser.add_argument(
+        "--cases", metavar="CSV", type=Path,
+        help="column case and one of patients, whose scans are flipped and resampled together; without it sub-... of "
+        "the names",
+    )  # fmt: skip
+    parser.add_argument("--patient", metavar="COLUMN", help="of that CSV; default: patient")
+    parser.add_argument(
+        "--primary", metavar="METRIC", help="named before looking, so tested alone: dice or another of means.csv"
+    )
+    parser.add_argument(
+        "--shared-seeds", action="store_true",
+        help="the first, second, ... repeats of all models were trained with the same seed each",
+    )  # fmt: skip
     parser.add_argument("--images", metavar="DIR", type=Path, help="images (CASE_0000.ENDING) for that case")
 
 
@@ -33,8 +46,9 @@ def run(args: argparse.Namespace) -> None:
     models, froc, results = (parse_named(texts) for texts in (args.models, args.froc, args.results))
     with failures_of(args.output):
         page = write_comparison(
-            args.output, models, frocs=froc, results=results, case=args.case, images_folder=args.images
-        )
+            args.output, models, frocs=froc, results=results, case=args.case, images_folder=args.images,
+            cases=args.cases, patient=args.patient, primary=args.primary, shared_seeds=args.shared_seeds,
+        )  # fmt: skip
     print(f"see {page}")
 
 

@@ -12,6 +12,7 @@ from nnunetv2_sizepenalty.comparison.models import Model
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.metrics import unit_of
 from nnunetv2_sizepenalty.pages.theme import MASK_COLOURS
+from nnunetv2_sizepenalty.report.places import find_places
 from nnunetv2_sizepenalty.report.scans import BOTH, REFERENCE_ALONE, Scan, make_scan
 from nnunetv2_sizepenalty.report.slices import on_screen
 from nnunetv2_sizepenalty.report.sources import Sources
@@ -21,13 +22,22 @@ OPACITY = 0.62
 
 @dataclass(frozen=True)
 class SideBySide:
-    """`scan` holds the masks of each model under its name; `captions` the numbers of each; `z` the slice to show."""
+    """One case.
+
+    Attributes:
+        why: it is shown.
+        scan: with the masks of each model under its name.
+        z: the slice to show first.
+        captions: the numbers of each model.
+        lesions: of the reference, a voxel (x, y, z) of the scan in each, (n, 3), and their widths in mm, (n,).
+    """
 
     case: str
     why: str
     scan: Scan
     z: int
     captions: dict[str, str]
+    lesions: tuple[np.ndarray, np.ndarray]
 
 
 def choose_case(models: Sequence[Model], label: str, named: str | None = None) -> tuple[str, str] | None:
@@ -76,7 +86,8 @@ def read_side_by_side(
         summary = run.summary
         sources = Sources(summary, Path(summary.reference_folder), Path(summary.prediction_folder), images_folder)
         truth, predicted, grid = sources.masks(case)
-        reference = truth[label] if reference is None else reference
+        if reference is None:
+            reference, places = truth[label], find_places(sources.instances(case)[0][label])
         predictions[model.name] = predicted[label]
         row = run.cases[(run.cases["case"] == case) & (run.cases["label"] == label)].iloc[0]
         captions[model.name] = (
@@ -87,7 +98,7 @@ def read_side_by_side(
     scan = make_scan(dict.fromkeys(predictions, reference), predictions, images, grid.affine)
     codes = scan.codes[models[0].name]
     z = int(np.isin(codes, (REFERENCE_ALONE, BOTH)).sum(axis=(0, 1)).argmax())
-    return SideBySide(case, why, scan, z, captions)
+    return SideBySide(case, why, scan, z, captions, scan.place(places))
 
 
 def draw_slice(scan: Scan, name: str, z: int) -> np.ndarray:

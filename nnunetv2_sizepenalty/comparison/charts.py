@@ -6,10 +6,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from nnunetv2_sizepenalty.comparison.paired import CANNOT_TELL
+from nnunetv2_sizepenalty.comparison.pooled import ENDPOINTS
 from nnunetv2_sizepenalty.curves.froc_curve import highest_sensitivity
 from nnunetv2_sizepenalty.evaluation import formulas
-from nnunetv2_sizepenalty.evaluation.metrics import METRICS
-from nnunetv2_sizepenalty.evaluation.paired import CANNOT_TELL
 from nnunetv2_sizepenalty.pages.axes import PLAIN
 from nnunetv2_sizepenalty.pages.theme import SERIES, colour
 from nnunetv2_sizepenalty.report.charts.froc import TICKS
@@ -38,8 +38,8 @@ def relative_improvement(differences: pd.DataFrame) -> pd.DataFrame:
 
     The interval is the difference's, divided by the same mean. Rows whose baseline mean is 0 or undefined are left out.
     """
-    better = differences["metric"].map(lambda name: METRICS[name].better)
-    rows = differences.assign(better=better, title=differences["metric"].map(lambda name: METRICS[name].title))
+    better = differences["metric"].map(lambda name: ENDPOINTS[name].better)
+    rows = differences.assign(better=better, title=differences["metric"].map(lambda name: ENDPOINTS[name].title))
     rows = rows[(rows["better"] != 0) & (rows["baseline_mean"].abs() > 0)]
     scale = rows["better"] / rows["baseline_mean"].abs()
     ends = np.sort(np.stack([rows["low"] * scale, rows["high"] * scale]), axis=0)
@@ -66,7 +66,7 @@ def improvement_chart(differences: pd.DataFrame) -> alt.LayerChart | None:
         return None
     models, metrics = list(rows["model"].unique()), list(rows["title"].unique())
     rows["told"] = rows["verdict"] != CANNOT_TELL
-    columns = ["model", "title", "improvement", "worst", "best", "verdict", "told", "difference", "p_holm"]
+    columns = ["model", "title", "improvement", "worst", "best", "verdict", "told", "difference", "p_corrected"]
     base = alt.Chart(rows[columns].round(5))
     x_axis = alt.Axis(title="improvement relative to the baseline", format="+.0%", grid=True, tickCount=7)
     scale = alt.Scale(domain=_common_range(rows), clamp=True)
@@ -82,7 +82,7 @@ def improvement_chart(differences: pd.DataFrame) -> alt.LayerChart | None:
         alt.Tooltip("title:N", title="metric"),
         alt.Tooltip("improvement:Q", format="+.1%"),
         alt.Tooltip("difference:Q", format="+.3~g"),
-        alt.Tooltip("p_holm:Q", title="p (Holm)", format=".2~g"),
+        alt.Tooltip("p_corrected:Q", title="p (corrected)", format=".2~g"),
         alt.Tooltip("verdict:N"),
     ]
     told, not_told = base.transform_filter("datum.told"), base.transform_filter("!datum.told")
@@ -97,6 +97,17 @@ def improvement_chart(differences: pd.DataFrame) -> alt.LayerChart | None:
         told.mark_point(size=80, filled=True, opacity=1).encode(x=x, y=y, yOffset=offset, color=fill, shape=shape),
         base.mark_circle(size=240, opacity=0).encode(x=x, y=y, yOffset=offset, tooltip=tooltip),
     ).properties(height=max(26, 18 * len(models)) * len(metrics))
+
+
+def repeats_chart(repeats: pd.DataFrame, metric: str) -> alt.Chart:
+    """One figure of every training as a point (`means.repeat_means`): what is bimodal shows as such."""
+    rows = repeats[repeats["metric"] == metric]
+    models = list(rows["model"].unique())
+    x = alt.X("mean:Q", scale=alt.Scale(zero=False), axis=alt.Axis(title=ENDPOINTS[metric].title, grid=True))
+    y = alt.Y("model:N", sort=models, axis=alt.Axis(title=None, ticks=False))
+    tooltip = [alt.Tooltip("model:N"), alt.Tooltip("repeat:Q"), alt.Tooltip("mean:Q", format=".3~g")]
+    points = alt.Chart(rows[["model", "repeat", "mean"]].round(5)).mark_point(size=80, filled=True, opacity=0.7)
+    return points.encode(x=x, y=y, color=_model_colour(models), tooltip=tooltip).properties(height=34 * len(models))
 
 
 def training_chart(curves: pd.DataFrame, curve: str) -> alt.LayerChart:

@@ -31,6 +31,10 @@ class Model:
         """The rows of one label, in the order of the cases."""
         return self.cases[self.cases["label"] == label].reset_index(drop=True)
 
+    def label_repeats(self, label: str) -> list[pd.DataFrame]:
+        """The rows of one label in each repeat, in the same order."""
+        return [repeat[repeat["label"] == label].reset_index(drop=True) for repeat in self.repeats]
+
 
 def read_models(folders: Mapping[str, Sequence[Path]]) -> list[Model]:
     """Reads the outputs of `evaluate` of each model, the baseline first.

@@ -7,8 +7,9 @@ found) are divided by theirs too, and one maximum over a table's statistics corr
 1993): metrics that move together cost less than under Holm.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,37 +17,14 @@ ALPHA = 0.05
 # all patterns of signs up to this many patients, that many random ones above
 EXACT_TO = 15
 DRAWS = 20_000
+# of the power: studies, patterns of each, and how often the shift is doubled and its range halved
+SIMULATIONS, PATTERNS, DOUBLINGS, BISECTIONS = 200, 1000, 12, 8
 # statistics that are equal but for rounding count as equal
 TOLERANCE = 1e-9
 
 
-@dataclass(frozen=True)
-class Patients:
-    """Which cases are scans of one patient, to be flipped and resampled together.
-
-    Attributes:
-        of_case: the patient's number of each case, int (cases,), 0 to n - 1.
-    """
-
-    of_case: np.ndarray
-
-    @classmethod
-    def from_names(cls, names: Sequence[Hashable]) -> "Patients":
-        """Numbers the patients of cases, whose names or keys are given in the order of the cases."""
-        numbers: dict[Hashable, int] = {}
-        return cls(np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=int))
-
-    def __len__(self) -> int:
-        return int(self.of_case.max()) + 1 if len(self.of_case) else 0
-
-    def sums(self, values: np.ndarray) -> np.ndarray:
-        """Sums values (cases, ...) over each patient's cases, (patients, ...); NaN counts as 0."""
-        sums = np.zeros((len(self), *values.shape[1:]))
-        np.add.at(sums, self.of_case, np.nan_to_num(values))
-        return sums
-
-
-def sign_patterns(patients: int, seed: int = 0) -> np.ndarray:
+@lru_cache(maxsize=2)
+def sign_patterns(patients: int) -> np.ndarray:
     """Draws the patterns of a test: +1 where a patient's models keep their places, -1 where they change them.
 
     Returns:
@@ -56,13 +34,8 @@ def sign_patterns(patients: int, seed: int = 0) -> np.ndarray:
     if patients <= EXACT_TO:
         bits = np.arange(2 ** max(patients - 1, 0))[:, None] >> np.arange(patients)[None] & 1
         return 1.0 - 2.0 * bits
-    drawn = np.random.default_rng(seed).integers(0, 2, (DRAWS, patients))
+    drawn = np.random.default_rng(0).integers(0, 2, (DRAWS, patients), dtype=np.int8)
     return np.concatenate([np.ones((1, patients)), 1.0 - 2.0 * drawn])
-
-
-def differences_under(patterns: np.ndarray, differences: np.ndarray) -> np.ndarray:
-    """Sums of differences (patients, statistics) under each pattern of signs, (patterns, statistics)."""
-    return patterns @ differences
 
 
 def swaps_under(
@@ -87,19 +60,21 @@ def swaps_under(
 class Tested:
     """p values of a table, (statistics,): each alone, and corrected by the maximum over all of them.
 
-    NaN where a statistic is undefined as observed; 1 where no pattern changes it.
+    NaN where a statistic is undefined as observed; 1 where no pattern changes it. `level` is what a p alone must not
+    exceed for the corrected one to be below `ALPHA`; 0 where no p is so small.
     """
 
     p: np.ndarray
     p_corrected: np.ndarray
+    level: np.ndarray
 
 
 def p_values(values: np.ndarray) -> Tested:
     """Compares the observed values with those under all patterns.
 
     Args:
-        values: (patterns, statistics), the observed ones first: `differences_under` and `swaps_under`, side by side.
-            NaN under a pattern that leaves a figure undefined counts as extreme, so that it can't make a verdict.
+        values: (patterns, statistics), the observed ones first: `swaps_under` of each figure, side by side. NaN under a
+            pattern that leaves a figure undefined counts as extreme, so that it can't make a verdict.
     """
     undefined = np.isnan(values[0])
     size = np.abs(np.where(np.isnan(values), np.inf, values))
@@ -108,9 +83,13 @@ def p_values(values: np.ndarray) -> Tested:
     standard = np.divide(size, scale, out=np.zeros_like(size), where=scale > 0)
     standard[:, undefined] = 0
     observed = standard[0] * (1 - TOLERANCE)
+    largest = np.sort(standard.max(axis=1, initial=0))
     alone = (standard >= observed).mean(axis=0)
-    together = (standard.max(axis=1, initial=0)[:, None] >= observed).mean(axis=0)
-    return Tested(np.where(undefined, np.nan, alone), np.where(undefined, np.nan, together))
+    together = 1 - np.searchsorted(largest, observed) / len(largest)
+    # the smallest statistic that fewer than 5 % of the maxima reach
+    above = largest[np.ceil(len(largest) * (1 - ALPHA) + TOLERANCE).astype(int) - 1]
+    level = (standard > above * (1 + TOLERANCE)).mean(axis=0)
+    return Tested(np.where(undefined, np.nan, alone), np.where(undefined, np.nan, together), level)
 
 
 def smallest_p(patients: int) -> float:
@@ -118,14 +97,14 @@ def smallest_p(patients: int) -> float:
     return 2.0 ** (1 - patients) if patients else 1.0
 
 
-def smallest_detectable(differences: np.ndarray, simulations: int = 400, power: float = 0.8) -> float:
-    """Finds the mean difference that this test shows at 5 % with 80 % power, given how the patients scatter.
+def smallest_detectable(differences: np.ndarray, level: float = ALPHA, power: float = 0.8) -> float:
+    """Finds the mean difference that this test shows with 80 % power, given how the patients scatter.
 
-    The centred differences are resampled and shifted until the share of tests below 5 % is `power`. The shift is per
-    patient.
+    The centred differences are resampled and shifted until the share of tests with p at or below `level` is `power`.
 
     Args:
-        differences: of each patient, (patients,).
+        differences: of each patient, (patients,); the shift is per patient.
+        level: of the single test: `Tested.level` where it is corrected.
 
     Returns:
         NaN below two patients, infinity where so few can show nothing, 0 where nothing scatters.
@@ -137,23 +116,31 @@ def smallest_detectable(differences: np.ndarray, simulations: int = 400, power: 
         return np.inf
     scatter = differences - differences.mean()
     spread = scatter.std(ddof=1)
-    if spread == 0:
+    if spread <= TOLERANCE * np.abs(differences).max():
         return 0.0
+    if smallest_p(n) > level:
+        return np.inf
     rng = np.random.default_rng(0)
-    drawn = scatter[rng.integers(0, n, (simulations, n))]
+    drawn = scatter[rng.integers(0, n, (SIMULATIONS, n))]
     patterns = sign_patterns(n)
-    if len(patterns) > 2000:
-        patterns = np.concatenate([patterns[:1], patterns[rng.choice(len(patterns) - 1, 1999, replace=False) + 1]])
+    if len(patterns) > PATTERNS:
+        chosen = rng.choice(len(patterns) - 1, PATTERNS - 1, replace=False) + 1
+        patterns = np.concatenate([patterns[:1], patterns[chosen]])
     noise, direction = drawn @ patterns.T, patterns.sum(axis=1)
+    level = max(level, 1 / len(patterns))
 
     def shown(shift: float) -> float:
         size = np.abs(noise + shift * direction)
-        return float(((size >= size[:, :1] * (1 - TOLERANCE)).mean(axis=1) < ALPHA).mean())
+        return float(((size >= size[:, :1] * (1 - TOLERANCE)).mean(axis=1) <= level * (1 + TOLERANCE)).mean())
 
     low, high = 0.0, spread
-    while shown(high) < power:
+    for _ in range(DOUBLINGS):
+        if shown(high) >= power:
+            break
         low, high = high, 2 * high
-    for _ in range(20):
+    else:
+        return np.inf
+    for _ in range(BISECTIONS):
         middle = (low + high) / 2
         low, high = (middle, high) if shown(middle) < power else (low, middle)
     return high

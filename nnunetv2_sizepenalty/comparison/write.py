@@ -11,8 +11,12 @@ from nnunetv2_sizepenalty.comparison.charts import training_chart
 from nnunetv2_sizepenalty.comparison.label import LabelComparison, Options, compare_label
 from nnunetv2_sizepenalty.comparison.matched import read_frocs
 from nnunetv2_sizepenalty.comparison.models import Model, read_models
+from nnunetv2_sizepenalty.comparison.patients import find_patients
+from nnunetv2_sizepenalty.comparison.setting import compared_metrics
+from nnunetv2_sizepenalty.comparison.tables import cases_and_patients
 from nnunetv2_sizepenalty.comparison.training import COLUMNS, mean_curves, read_trainings
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.lesions import SizeUnit
 from nnunetv2_sizepenalty.pages import theme
 from nnunetv2_sizepenalty.pages.export import spec, write_figure
 from nnunetv2_sizepenalty.pages.numbers import plural
@@ -30,6 +34,10 @@ def write_comparison(
     frocs: Mapping[str, Sequence[Path]] | None = None,
     case: str | None = None,
     images_folder: str | Path | None = None,
+    cases: Path | None = None,
+    patient: str | None = None,
+    primary: str | None = None,
+    shared_seeds: bool = False,
 ) -> Path:
     """Compares models case by case; the first is the baseline.
 
@@ -40,6 +48,10 @@ def write_comparison(
         frocs: model -> outputs of `froc`, for the comparison at the baseline's false positives per case.
         case: to show side by side; the default is the sub-millilitre case whose volume errors differ most.
         images_folder: nnU-Net's images, for that case.
+        cases: a CSV with a column `case` and one that tells the patients, named by `patient` ("patient" without it);
+            without one `sub-...` of the cases' names tells them.
+        primary: the metric that was named before looking.
+        shared_seeds: the i-th repeats of all models were trained with the same seed, on the same batches.
 
     Returns:
         The path of compare.html.
@@ -51,16 +63,25 @@ def write_comparison(
     names = [model.name for model in models]
     if unknown := [name for name in results or {} if name not in names]:
         raise UserError(f"--results {unknown[0]}=...: no such model; there are {', '.join(names)}")
+    unit = models[0].runs[0].summary.unit
+    if primary is not None and primary not in compared_metrics(unit):
+        raise UserError(f"--primary {primary}: not among {', '.join(compared_metrics(unit))}")
+    if shared_seeds and len({len(model.repeats) for model in models}) > 1:
+        raise UserError("--shared-seeds: the models have different numbers of repeats; give the same seeds of each")
+    patients = find_patients(list(dict.fromkeys(models[0].cases["case"])), cases, patient)
     trainings = {name: read_trainings(folders) for name, folders in (results or {}).items()}
     options = Options(
         frocs=read_frocs(models, frocs) if frocs else {},
         trainings=trainings,
         case=case,
         images_folder=None if images_folder is None else Path(images_folder),
+        patients=patients,
+        shared_seeds=shared_seeds,
+        primary=primary,
     )
     labels = [compare_label(models, label, options) for label in models[0].runs[0].summary.labels]
     training = _training_charts(trainings) if trainings else {}
-    return _write(Path(out), models, labels, training)
+    return _write(Path(out), models, labels, training, len(set(patients.values())))
 
 
 def _training_charts(trainings) -> dict[str, dict]:
@@ -69,13 +90,15 @@ def _training_charts(trainings) -> dict[str, dict]:
     return {title.replace(" ", "_").lower(): spec(training_chart(curves, title)) for title in COLUMNS.values()}
 
 
-def _write(out: Path, models: Sequence[Model], labels: Sequence[LabelComparison], training: dict[str, dict]) -> Path:
+def _write(
+    out: Path, models: Sequence[Model], labels: Sequence[LabelComparison], training: dict[str, dict], patients: int
+) -> Path:
     summary = models[0].runs[0].summary
     page = render(
         "compare.html.j2",
         TEMPLATES,
         title=" / ".join(model.name for model in models),
-        about=_about(models),
+        about=_about(models, patients),
         labels=[label.view | {"charts": label.charts} for label in labels],
         training=list(training),
         caption_end=caption_end(summary),
@@ -85,12 +108,12 @@ def _write(out: Path, models: Sequence[Model], labels: Sequence[LabelComparison]
                     "name": label.name,
                     "charts": label.charts | training,
                     "datasets": {},
-                    "case": {key: label.view["case"][key] for key in ("images", "panels")}
-                    if label.view["case"]
-                    else None,
+                    "cases": label.view["cases"],
+                    "lesions": label.lesions,
                 }
                 for label in labels
             ],
+            "lesion_columns": _lesion_columns(summary.unit),
             "chart_config": theme.chart_config(),
         },
     )
@@ -111,9 +134,19 @@ def _write(out: Path, models: Sequence[Model], labels: Sequence[LabelComparison]
     return path
 
 
-def _about(models: Sequence[Model]) -> str:
-    """How many cases, which model is the baseline, and which have folds and repeats."""
-    parts = [plural(models[0].cases["case"].nunique(), "case"), f"baseline {models[0].name}"]
+def _lesion_columns(unit: SizeUnit) -> list[dict[str, object]]:
+    """Columns of the table of lesions, as tables.js takes them."""
+    return [
+        {"key": "case", "title": "case", "text": True},
+        {"key": unit.column("volume"), "title": f"{unit.quantity} ({unit})", "digits": 3},
+        {"key": "place", "title": "voxel x, y, z", "text": True},
+        {"key": "found_by", "title": "found by", "text": True},
+    ]
+
+
+def _about(models: Sequence[Model], patients: int) -> str:
+    """How many cases and patients, which model is the baseline, and which have folds and repeats."""
+    parts = [cases_and_patients(models[0].cases["case"].nunique(), patients), f"baseline {models[0].name}"]
     for model in models:
         counts = [plural(model.folds, "fold")] * (model.folds > 1)
         counts += [plural(len(model.repeats), "repeat")] * (len(model.repeats) > 1)

@@ -129,10 +129,11 @@ def lin_ccc(x: Sequence[float], y: Sequence[float]) -> Estimate:
     if len(x):
         # A common shift changes nothing and keeps the squares small.
         x, y = x - x.mean(), y - x.mean()
-    return bootstrap(np.stack([x, y, x * x, y * y, x * y]), _concordance, (-1.0, 1.0))[0]
+    return bootstrap(np.stack([x, y, x * x, y * y, x * y]), concordance, (-1.0, 1.0))[0]
 
 
-def _concordance(sums: np.ndarray, n: int) -> np.ndarray:
+def concordance(sums: np.ndarray, n: int | np.ndarray) -> np.ndarray:
+    """Computes Lin's coefficient from sums over n cases of x, y, x^2, y^2 and x y, (5, ...) to (1, ...)."""
     x, y, xx, yy, xy = sums / n
     return 2 * (xy - x * y)[None] / ((xx - x * x) + (yy - y * y) + (x - y) ** 2)
 

@@ -1,5 +1,6 @@
 """The commands, word by word: what nnU-Net and this package are asked to do."""
 
+from dataclasses import replace
 from shlex import join
 
 from nnunetv2_sizepenalty.ablation.commands import (
@@ -111,3 +112,19 @@ def test_the_batch_script_is_an_array_with_limit_signal_and_gpus(tmp_path):
 
 def test_a_short_limit_leaves_most_of_it_to_the_training():
     assert SlurmOptions(minutes=1).signal_delay_s == 15
+
+
+def test_models_of_the_same_seeds_are_compared_pair_by_pair(make_ablation, tmp_path):
+    run = make_ablation().runs[0]
+
+    def shares(*seeds_of_models, name="nnUNetTrainerDTS_seed{}"):
+        models = {
+            f"model {i}": [replace(run, seed=seed, trained_as=name.format(seed)) for seed in seeds]
+            for i, seeds in enumerate(seeds_of_models)
+        }
+        return "--shared-seeds" in comparison("evaluation", models, tmp_path).what
+
+    assert shares((0, 1, 2), (0, 1, 2))
+    assert not shares((0, 1, 2), (0, 2, 1))
+    assert not shares((0, 1), (0, 1, 2))
+    assert not shares((0, 1, 2), (0, 1, 2), name="nnUNetTrainer")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -129,6 +130,23 @@ def test_the_share_of_detected_lesions_stands_by_size():
         "| `base` | 0.60 / 0.30 |",
         "| `other` | 1.0 / – |",
     ]
+
+
+def test_average_precision_is_judged_as_compare_judges_its_metrics():
+    rng = np.random.default_rng(0)
+    base = rng.uniform(0.2, 0.8, 20)
+
+    def froc(gain):
+        cases = [f"case_{i:02d}" for i in range(20)]
+        values = base + gain + rng.normal(0, 0.01, 20)
+        voxels = pd.DataFrame({"case": cases, "label": "lesion", "average_precision": values})
+        return SimpleNamespace(voxels=voxels)
+
+    frocs = {"base": [froc(0), froc(0)], "same": [froc(0), froc(0)], "better": [froc(0.1), froc(0.1)]}
+    table = scores.average_precision_differences("lesion", frocs).set_index("model")
+    assert list(table.columns) == [column for column in scores.DIFFERENCE if column != "model"]
+    assert table["difference"].tolist() == pytest.approx([0, 0.1], abs=0.01)
+    assert table["verdict"].tolist() == ["can't tell", "better"]
 
 
 MATRIX = {"trainers": [{"trainer": "A_5epochs"}, {"trainer": "B_5epochs", "plans": ["P"]}], "seeds": [0, 1]}

@@ -5,9 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
+from nnunetv2_sizepenalty.comparison.patients import PatientBlocks
 from nnunetv2_sizepenalty.comparison.sign_flip import (
-    Patients,
-    differences_under,
     p_values,
     sign_patterns,
     smallest_detectable,
@@ -18,8 +17,8 @@ from nnunetv2_sizepenalty.comparison.sign_flip import (
 
 def outcome(differences, names=None):
     differences = np.asarray(differences, dtype=float).reshape(len(differences), -1)
-    patients = Patients.from_names(range(len(differences)) if names is None else names)
-    return p_values(differences_under(sign_patterns(len(patients)), patients.sums(differences)))
+    patients = PatientBlocks.from_names(range(len(differences)) if names is None else names)
+    return p_values(sign_patterns(len(patients)) @ patients.sums(differences))
 
 
 def by_hand(differences):

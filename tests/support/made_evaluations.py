@@ -30,7 +30,10 @@ def make_evaluation(cases: Sequence[str], summary: dict[str, Any] | None = None,
             "case": table["case"],
             "label": "lesion",
             "kind": "reference",
+            "lesion": 1,
             "volume_ml": table["reference_ml"],
+            "voxels": 1,
+            **dict.fromkeys(("z", "y", "x", "x_mm", "y_mm", "z_mm"), 0.0),
             "detected": table["missed"] == 0,
         }
     )
