@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nnunetv2_sizepenalty.losses.record import Record
     from nnunetv2_sizepenalty.losses.size_penalty import SizePenaltyLoss
     from nnunetv2_sizepenalty.losses.size_term import Gate, Millilitres, SizeTerm
+    from nnunetv2_sizepenalty.losses.size_weighted import SizeWeightedCrossEntropy
     from nnunetv2_sizepenalty.losses.target_layout import TargetLayout
     from nnunetv2_sizepenalty.losses.terms import (
         COMMON_COMBINATIONS,
@@ -36,6 +37,7 @@ _MODULES = {
     "Record": "record",
     "SizePenaltyLoss": "size_penalty",
     "SizeTerm": "size_term",
+    "SizeWeightedCrossEntropy": "size_weighted",
     "TERMS": "terms",
     "TargetLayout": "target_layout",
     "Term": "terms",

@@ -33,18 +33,17 @@ def dice_ce_by_cell(view: LesionView) -> tuple[Tensor, Tensor]:
 def blob(view: LesionView) -> tuple[Tensor, Tensor]:
     """B: Dice + CE of each lesion and the background, the other lesions left out, the mean over lesions.
 
-    Blob loss (Kofler et al. 2023), its sums over the background taken once.
+    Blob loss (Kofler et al. 2023), its sums over the background taken once. As in its authors' code, a lesion's
+    cross-entropy is divided by all voxels, as if those of the other lesions were there and cost nothing.
     """
-    background = view.valid & ~view.truth
-    volume, voxels = view.volumes, background.flatten(2).sum(-1, keepdim=True)
-
-    def outside(values: Tensor) -> Tensor:
-        return (values.double() * background).flatten(2).sum(-1, keepdim=True)
-
-    overlap = view.over_lesions(view.probability)
-    value = dice(outside(view.probability) + overlap, volume, overlap, view.smooth)
-    entropy = outside(view.entropy) + view.over_lesions(view.entropy)
-    return _mean(value + entropy / (voxels + volume).clamp(min=1), volume > 0)
+    volume, overlap = view.volumes, view.over_lesions(view.probability)
+    entropy = view.over_lesions(view.entropy)
+    # of the whole patch, and of what all lesions leave of it
+    voxels, everything = view.over_patch(view.valid), view.over_patch(view.entropy)
+    outside = view.over_patch(view.probability) - overlap.sum(-1, keepdim=True)
+    value = dice(outside + overlap, volume, overlap, view.smooth)
+    entropy = everything - entropy.sum(-1, keepdim=True) + entropy
+    return _mean(value + entropy / voxels.clamp(min=1), volume > 0)
 
 
 def soft_hit(view: LesionView) -> tuple[Tensor, Tensor]:

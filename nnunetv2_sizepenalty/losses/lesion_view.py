@@ -68,10 +68,18 @@ class LesionView:
         sums = taken.new_zeros(pairs.numel() * (self.count + 1)).scatter_add(0, lesion, taken)
         return sums.view(*pairs, -1)[..., 1:]
 
+    def over_patch(self, values: Tensor) -> Tensor:
+        """Sums `values` (B, C, *spatial), 0 where ignored, over each pair's voxels: (B, C, 1), float64."""
+        return values.flatten(2).sum(-1, keepdim=True, dtype=torch.float64)
+
     def over_cells(self, values: Tensor) -> Tensor:
-        """Sums `values` (B, C, *spatial) over each cell, the whole patch where a pair has no lesion: as above."""
-        taken, cells = values.double().flatten(2), self._whole_cells.flatten(2)
-        return taken.new_zeros((*taken.shape[:2], self.count + 1)).scatter_add(2, cells, taken)[..., 1:]
+        """Sums `values`, 0 where ignored, over each cell, the whole patch where a pair has no lesion: (B, C, n)."""
+        if self.count == 1:  # one cell is the whole patch
+            return self.over_patch(values)
+        # one sum a column, added up after: on an accelerator few addresses for all voxels would queue them up
+        taken, cells = (tensor.flatten(2, -2) for tensor in (values.double(), self._whole_cells))
+        sums = taken.new_zeros((*taken.shape[:2], self.count + 1, taken.shape[-1]))
+        return sums.scatter_add(2, cells, taken).sum(-1)[..., 1:]
 
     @cached_property
     def _whole_cells(self) -> Tensor:

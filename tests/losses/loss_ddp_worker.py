@@ -24,6 +24,7 @@ class DdpCase:
     batch_dice: bool
     per_lesion: bool = False
     weighting: str = "fixed"
+    sizeweight: float | None = None
 
     @property
     def options(self) -> dict:
@@ -32,6 +33,7 @@ class DdpCase:
             "batch_dice": self.batch_dice,
             "per_lesion": self.per_lesion,
             "weighting": self.weighting,
+            "sizeweight": self.sizeweight,
             "tau": 30.0,
         }
 
@@ -39,7 +41,8 @@ class DdpCase:
         kind = "regions" if self.regions else "softmax"
         dice = "batchdice" if self.batch_dice else "sampledice"
         per_lesion = "-perlesion" if self.per_lesion else ""
-        return f"{self.code}-{kind}{self.heads}-{dice}{per_lesion}-{self.weighting}"
+        weight = f"-sizeweight{self.sizeweight:g}" if self.sizeweight else ""
+        return f"{self.code}-{kind}{self.heads}-{dice}{per_lesion}-{self.weighting}{weight}"
 
 
 HEADS = ((1, True), (2, False), (3, False))
@@ -51,6 +54,8 @@ CASES = [
         for batch_dice in (False, True)
     ),
     *(DdpCase(code, *heads, batch_dice=False, per_lesion=True) for code in ("S", "DTS") for heads in HEADS),
+    *(DdpCase(code, *heads, batch_dice=False) for code in ("L", "B", "H", "DCL", "DLBHS") for heads in HEADS),
+    *(DdpCase(code, *heads, batch_dice=True, sizeweight=4.0) for code in ("C", "F", "FCL") for heads in HEADS),
     *(DdpCase("DTS", *heads, batch_dice=False, weighting=how) for how in ("balanced", "learned") for heads in HEADS),
 ]
 
@@ -62,7 +67,7 @@ def draw(case: DdpCase) -> tuple[torch.Tensor, torch.Tensor]:
     mask = torch.rand(4, 1, 4, 6, 6, generator=generator) < torch.tensor([0.05, 0.3, 0.1, 0.0]).view(4, 1, 1, 1, 1)
     second = torch.rand(mask.shape, generator=generator) < 0.5
     labels = mask.int() + (mask & second).int() * (case.heads > 2)
-    if case.per_lesion:
+    if build_loss(case.code, **case.options).needs_cells:
         masks = torch.cat([labels == k for k in range(1, max(case.heads, 2))], 1)
         cells = np.stack([[lesion_cells(channel) for channel in sample] for sample in masks.numpy()])
         labels = torch.cat([labels, torch.from_numpy(cells)], 1)

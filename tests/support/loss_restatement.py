@@ -123,23 +123,27 @@ def _lesions(valid: Tensor, y: Tensor, cells: Tensor) -> list[Tensor]:
     return [mask for mask in masks if mask.any()]
 
 
-def _dice_ce(domain: Tensor, y: Tensor, p: Tensor, entropy: Tensor) -> Tensor:
+def _dice(domain: Tensor, y: Tensor, p: Tensor) -> Tensor:
     overlap, volumes = (p * y)[domain].sum(), p[domain].sum() + y[domain].sum()
-    return 1 - (2 * overlap + 1e-5) / (volumes + 1e-5) + entropy[domain].mean()
+    return 1 - (2 * overlap + 1e-5) / (volumes + 1e-5)
 
 
 def _restated_l(valid, y, p, entropy, z, cells, tau) -> Tensor | None:
     domains = [(cells == cells[mask][0]) & valid for mask in _lesions(valid, y, cells)] or [valid]
     if not valid.any():
         return None
-    return torch.stack([_dice_ce(domain, y, p, entropy) for domain in domains]).mean()
+    return torch.stack([_dice(domain, y, p) + entropy[domain].mean() for domain in domains]).mean()
 
 
 def _restated_b(valid, y, p, entropy, z, cells, tau) -> Tensor | None:
     lesions = _lesions(valid, y, cells)
     if not lesions:
         return None
-    return torch.stack([_dice_ce(valid & (~y | mask), mask, p, entropy) for mask in lesions]).mean()
+    domains = [(valid & (~y | mask), mask) for mask in lesions]
+    # over all voxels, as its authors' code has it
+    return torch.stack(
+        [_dice(domain, mask, p) + entropy[domain].sum() / valid.sum() for domain, mask in domains]
+    ).mean()
 
 
 def _restated_h(valid, y, p, entropy, z, cells, tau) -> Tensor | None:
