@@ -31,7 +31,8 @@ class ShiftedPlaces:
     """Stands for a loader's `get_bbox`: draws uniformly, axis by axis, from the patches that hold what they must.
 
     Counted is the patch that the network gets: the middle of what is cut for rotation. It stays within the image where
-    the image is larger, and holds the whole image where it is not. A lesion is held whole where it fits, else the voxel.
+    the image is larger, and holds the whole image where it is not. A lesion is held whole along an axis where it fits,
+    else its voxel.
     """
 
     def __init__(self, loader: nnUNetDataLoader, held: Held):

@@ -38,9 +38,9 @@ def pool_smallest(labels: Tensor, shape: Sequence[int]) -> Tensor:
 class KeepSmall(DownsampleSegForDSTransform):
     """nnU-Net's targets at its scales, and foreground wherever a window holds some.
 
-    Of several classes in a window the one that is rarer in the patch is taken. Each region is pooled by itself. A window
-    is ignored where nnU-Net's voxel is and nothing in it is known to be foreground. A voxel of a lesion belongs to its
-    own cell: of several lesions of a class to the smaller one's.
+    Of several classes in a window the one that is rarer in the patch is taken; each region is pooled by itself. A
+    window is ignored where nnU-Net's voxel is and nothing in it is known to be foreground. A voxel of a lesion belongs
+    to its own cell: of several lesions of a class to the smaller one's.
 
     Args:
         ds_scales: nnU-Net's.
@@ -81,7 +81,7 @@ class KeepSmall(DownsampleSegForDSTransform):
 
 
 def keep_small(transforms: ComposeTransforms, layout: TargetLayout) -> ComposeTransforms:
-    """Puts `KeepSmall` in the place of nnU-Net's downsampling, which comes last; without deep supervision there is none."""
+    """Puts `KeepSmall` in the place of nnU-Net's downsampling, which comes last; there is none without its scales."""
     *others, last = transforms.transforms
     if not isinstance(last, DownsampleSegForDSTransform):
         return transforms

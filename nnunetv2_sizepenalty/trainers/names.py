@@ -563,7 +563,7 @@ def parse(name: str) -> TrainerName | None:
 
 
 def example_combination(modifier: Modifier) -> str:
-    """Returns what the modifier means something behind: DTS where it does, else D and a letter of it; and a modifier."""
+    """Returns what the modifier means something behind: DTS or D and a letter of it, and a modifier that it needs."""
     needed = [] if modifier.only_beside is None else [modifier.only_beside]
     combination = "DTS" if modifier.fits("DTS", needed) else str(spelling("D" + modifier.letters[0]))
     return "_".join([combination, *(_BY_ATTRIBUTE[other].example for other in needed)])

@@ -59,7 +59,7 @@ def held(trainer: Any) -> Held | None:
 
 
 def drawn_patches(trainer: Any, configuration: ConfigurationManager) -> tuple[PatchKind, ...]:
-    """Returns what a trainer, or its class, draws with that configuration: its recipe's patches as its name has them."""
+    """Returns which patches a trainer or its class draws: its recipe's, with what the name says of forced ones."""
     kinds = (replace(kind, held=held(trainer)) for kind in trainer.patch_kinds(configuration))
     share = trainer.forced_share
     if share is None:

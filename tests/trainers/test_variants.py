@@ -12,7 +12,7 @@ from nnunetv2_sizepenalty.trainers.names import MODIFIERS, parse
 
 pytestmark = pytest.mark.integration
 
-# Few names that carry every modifier of the variants; the last one under nnU-Net's own recipe.
+# Few names that carry every modifier of the variants; the last ones under nnU-Net's own recipe.
 NAMES = (
     "nnUNetTrainerDTS_perlesion_softcap_gate5ml_late40_balanced_priorbias_lesionuniform_tauAuto_2epochs_seed1",
     "nnUNetTrainerDTS_logratio_gatePred5ml_anneal1_learned_tau2ml_2epochs_seed2",
