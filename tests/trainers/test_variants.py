@@ -15,8 +15,9 @@ pytestmark = pytest.mark.integration
 # Few names that carry every modifier of the variants; the last ones under nnU-Net's own recipe.
 NAMES = (
     "nnUNetTrainerDTS_perlesion_softcap_gate5ml_late40_balanced_priorbias_lesionuniform_tauAuto_2epochs_seed1",
-    "nnUNetTrainerDTS_logratio_gatePred5ml_anneal1_learned_tau2ml_2epochs_seed2",
+    "nnUNetTrainerDTS_logratio_gatePred5ml_anneal1_learned_shifted_tau2ml_2epochs_seed2",
     "nnUNetTrainerDCS_nnUNet_perlesion_softcap_hardgate5ml_late40_learned_priorbias_lesionuniform_tauAuto_2epochs_seed3",
+    "nnUNetTrainerDCL_nnUNet_lesionuniform_shifted_positive0p66_keepSmall_2epochs_seed4",
 )
 UNSEEN = {"data_wait_s", "epoch_start_timestamps", "epoch_end_timestamps"}
 
@@ -46,7 +47,7 @@ def test_each_modifier_is_in_a_name():
     assert {modifier.attribute for modifier in MODIFIERS} - named == {"augmentation", "tau", "size_weight", "cap"}
 
 
-@pytest.mark.parametrize("trainer", NAMES, ids=["thesis 1", "thesis 2", "nnUNet"])
+@pytest.mark.parametrize("trainer", NAMES, ids=["thesis 1", "thesis 2", "nnUNet 1", "nnUNet 2"])
 def test_stopped_and_continued_it_ends_as_the_run_that_was_not(tiny_dataset, trainer, tmp_path):
     tiny, fold = tiny_dataset, tiny_dataset.results(trainer) / "fold_0"
     train_to_the_end(tiny, trainer)
