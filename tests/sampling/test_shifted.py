@@ -39,19 +39,10 @@ class WholeCrop(SpatialTransform):
         super().__init__(patch_size, patch_center_dist_from_border=0, random_crop=False, padding_value_seg=-1)
 
 
-def loader(labels, patch_size, cut=None, held="voxel", manager=CLASSES, share=1.0):
-    """nnU-Net's loader, which cuts `cut` for a patch of `patch_size`."""
-    crop = None if cut is None else WholeCrop(patch_size)
-    made = nnUNetDataLoader(
-        Cases(labels),
-        1,
-        cut or patch_size,
-        patch_size,
-        manager,
-        share,
-        transforms=crop,
-        probabilistic_oversampling=True,
-    )
+def loader(labels, patch_size, cut=None, held="voxel"):
+    """nnU-Net's loader, which cuts `cut` for a patch of `patch_size`; all patches are forced."""
+    options = {"transforms": None if cut is None else WholeCrop(patch_size), "probabilistic_oversampling": True}
+    made = nnUNetDataLoader(Cases(labels), 1, cut or patch_size, patch_size, CLASSES, 1.0, **options)
     return place_forced_patches(made, held)
 
 
@@ -143,16 +134,14 @@ def test_a_lesion_of_several_slices_is_held_whole_within_the_slice():
 
 def test_every_class_and_voxel_is_drawn_as_by_nnunet():
     labels = blobs(3, values=(1, 2))
-    patches = {
-        held: draw_patch_volumes(
-            Cases(labels), (PatchKind((1, 1, 1), 1.0, True, held=held),), CLASSES, 1, per_case=2000
-        )
-        for held in (None, "voxel")
-    }
-    classes = [labels[tuple(patches[held].corner.T)] for held in (None, "voxel")]
-    assert set(classes[1]) == {1, 2}
-    assert binomtest(int((classes[1] == 1).sum()), 2000, 0.5).pvalue > 0.001
-    assert len(np.unique(patches["voxel"].corner, axis=0)) > 0.9 * len(np.unique(patches[None].corner, axis=0))
+    kind = PatchKind((1, 1, 1), 1.0, True, held="voxel")
+    corners = draw_patch_volumes(Cases(labels), (kind,), CLASSES, 1, per_case=5000).corner
+    drawn = labels[tuple(corners.T)]
+    assert set(drawn) == {1, 2}
+    assert binomtest(int((drawn == 1).sum()), 5000, 0.5).pvalue > 0.001
+    for label in (1, 2):
+        counts = np.bincount(np.ravel_multi_index(corners[drawn == label].T, labels.shape), minlength=labels.size)
+        assert chisquare(counts[labels.ravel() == label]).pvalue > 0.001
 
 
 @pytest.mark.parametrize("manager", [CLASSES, IGNORING], ids=["classes", "ignore"])

@@ -1,4 +1,4 @@
-"""Forced patches through real trainers: their share, what they hold, and that estimates are taken from the same ones."""
+"""Forced patches through real trainers: their share, what they hold, and what estimates are taken from."""
 
 import numpy as np
 import pytest
@@ -20,10 +20,8 @@ def nnunets_loaders(trainer):
     started = trainer.get_dataloaders()
     assert all(isinstance(augmenter, SingleThreadedAugmenter) for augmenter in started)
     made = [augmenter.data_loader for augmenter in started]
-    # nnU-Net's recipe without a seed starts its own loader
-    return made, [
-        each for loader in made for each in (getattr(loader, "loader", loader), getattr(loader, "small", None)) if each
-    ]
+    sizes = ((loader.loader, getattr(loader, "small", None)) for loader in made)
+    return made, [loader for pair in sizes for loader in pair if loader is not None]
 
 
 def assert_share(forced, share):
@@ -85,10 +83,9 @@ def test_places_are_those_of_the_simulated_patches(make, recipe, modifiers):
     kinds = drawn_patches(trainer, trainer.configuration_manager)
     assert {kind.held for kind in kinds} == {"lesion" if "lesion" in modifiers else "voxel"}
     _, loaders = nnunets_loaders(trainer)
-    dataset, _ = trainer.get_tr_and_val_datasets()
-    for kind, loader in zip(kinds, loaders, strict=False):
+    for kind, loader in zip(2 * kinds, loaders, strict=True):
         assert tuple(loader.final_patch_size) == kind.size
-    for loader in loaders:
+        margin = np.array(loader.patch_size) // 2 - np.array(kind.size) // 2
         inside = []
         for case in loader._data.identifiers:
             _, segmentation, _, properties = loader._data.load_case(case)
@@ -96,10 +93,8 @@ def test_places_are_those_of_the_simulated_patches(make, recipe, modifiers):
             for _ in range(20):
                 low, high = loader.get_bbox(labels.shape, True, properties["class_locations"])
                 assert list(np.subtract(high, low)) == list(loader.patch_size)
-                first = [
-                    a + cut // 2 - side // 2 for a, cut, side in zip(low, loader.patch_size, loader.final_patch_size)
-                ]
-                patch = labels[tuple(slice(max(a, 0), a + side) for a, side in zip(first, loader.final_patch_size))]
+                low = low + margin
+                patch = labels[tuple(map(slice, low.clip(0), low + kind.size))]
                 inside.append((patch > 0).any() or not (labels > 0).any())
         assert all(inside)
 
@@ -116,7 +111,7 @@ def test_unseeded_batches_of_nnunets_recipe_are_shifted_and_go_on(make):
     assert all(isinstance(loader.get_bbox, ShiftedPlaces) for loader in loaders)
     first = [next(made[0])["data"].numpy() for _ in range(3)]
     other = make("nnUNetTrainerDTS_nnUNet_shifted", folder="other")
-    other.entropy, other.progress.iteration = trainer.entropy, 2
+    other.entropy, other.current_epoch, other.num_iterations_per_epoch = trainer.entropy, 2, 1
     again = next(nnunets_loaders(other)[0][0])["data"].numpy()
     np.testing.assert_array_equal(again, first[2])
 
