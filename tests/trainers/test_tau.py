@@ -193,7 +193,7 @@ def train(tiny, trainer):
 
 
 def test_tau_from_the_shell_is_the_one_that_a_training_takes(tiny_dataset, tmp_path):
-    tiny, trainer = tiny_dataset, "nnUNetTrainerDTS_lesionuniform_tauAuto_2epochs"
+    tiny, trainer = tiny_dataset, "nnUNetTrainerDTS_lesionuniform_shifted_positive0p66_tauAuto_2epochs"
     figure, numbers = tmp_path / "tau.svg", tmp_path / "tau.json"
     told = tiny.workspace.run(
         "nnUNetv2_sizepenalty",
