@@ -21,6 +21,8 @@ MODEL = f"{DATASET}/nnUNetTrainerDC_nnUNet_10epochs_seed1__TinyPlans__3d_fullres
 REFERENCES = f"nnUNet_preprocessed/{DATASET}/gt_segmentations"
 # model -> the masks that were scored
 MASKS = {"good": "applied", "bad": "predicted_bad"}
+# of the share rule, behind those of 0.1.0 in cases.csv
+SHARE_COLUMNS = ("missed_share", "false_positives_share", "detection_rate_share")
 STOPPED_ONCE = "nnUNetTrainerDTS_2epochs_seed1"
 STOPPED_TWICE = "nnUNetTrainerDCS_nnUNet_perlesion_2epochs_seed1"
 
@@ -125,7 +127,7 @@ def test_bake_writes_the_same_model(old, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "masks"), MASKS.items())
-def test_evaluate_and_froc_give_the_same_numbers(old, tmp_path, name, masks):
+def test_evaluate_gives_the_same_numbers(old, tmp_path, name, masks):
     references = old / REFERENCES
     labels = old / "nnUNet_results" / MODEL / "dataset.json"
     out = tmp_path / "evaluation"
@@ -133,13 +135,47 @@ def test_evaluate_and_froc_give_the_same_numbers(old, tmp_path, name, masks):
         *("evaluate", "-ref", references, "-pred", old / masks, "-o", out, "-djfile", labels, "-np", 1),
         *("--froc", old / f"froc_{name}"),
     )
-    same_tables(out, old / f"evaluation_{name}", ("cases", "lesions"))
-    summaries = [json.loads((folder / "summary.json").read_text()) for folder in (out, old / f"evaluation_{name}")]
-    assert summaries[0].keys() == summaries[1].keys()
-    assert summaries[0]["labels"] == approximately(summaries[1]["labels"])
-    if name == "good":
-        run("froc", "-ref", references, "-probabilities", old / "probabilities", "-o", tmp_path / "froc", "-np", 1)
-        same_tables(tmp_path / "froc", old / "froc_good", ("froc", "operating_points", "probabilities"))
+    same_tables(out, old / f"evaluation_{name}", ("cases", "lesions"), appended=SHARE_COLUMNS)
+    found, before = (json.loads((folder / "summary.json").read_text()) for folder in (out, old / f"evaluation_{name}"))
+    assert found.keys() == before.keys()
+    del found["labels"]["lesion"]["share"]
+    strata = (of["labels"]["lesion"]["tables"]["case_strata"] for of in (found, before))
+    for stratum, old_stratum in zip(*strata, strict=True):
+        stratum["metrics"] = {key: of for key, of in stratum["metrics"].items() if key not in SHARE_COLUMNS}
+        if stratum["cases"] == 1:  # 0.1.0 gave one case a concordance of 0
+            assert stratum["pooled"]["lin_ccc"].pop("value") is None
+            del old_stratum["pooled"]["lin_ccc"]["value"]
+    # of five cases 4 % of the resamples are the sample itself: on which side of it they lay was rounding's in 0.1.0
+    assert without_intervals(found["labels"]) == approximately(without_intervals(before["labels"]))
+
+
+@pytest.mark.parametrize(
+    ("detection", "differs"),
+    [
+        # 0.1.0's precision was of predicted lesions: the pieces of one lesion made up for false positives
+        ("overlap", {"precision"}),
+        # 0.1.0 swept thresholds by any overlap; what doesn't depend on it stays
+        (
+            "share:0.1",
+            {
+                *("precision", "detected", "sensitivity", "false_positives_per_case"),
+                *("false_positives_of_size_per_case", "missed", "false_positives", "false_positive_ml"),
+                *("detection_rate", "lesion_f1"),
+            },
+        ),
+    ],
+)
+def test_froc_gives_the_same_numbers_but_for_what_counts_lesions(old, tmp_path, detection, differs):
+    run(
+        *("froc", "-ref", old / REFERENCES, "-probabilities", old / "probabilities", "-o", tmp_path, "-np", 1),
+        *("--detection", detection),
+    )
+    same_tables(tmp_path, old / "froc_good", ("froc", "operating_points", "probabilities"), differs=differs)
+    found, before = (json.loads((folder / "froc.json").read_text()) for folder in (tmp_path, old / "froc_good"))
+    assert found.keys() == before.keys()
+    for summary in (found, before):
+        del summary["labels"]["lesion"]["lesion_average_precision"]
+    assert found["labels"] == approximately(before["labels"])
 
 
 def test_compare_gives_the_same_tables(old, tmp_path):
@@ -148,13 +184,28 @@ def test_compare_gives_the_same_tables(old, tmp_path):
         *("--froc", f"bad={old / 'froc_bad'}", f"good={old / 'froc_good'}"),
         *("--results", f"good={old / 'nnUNet_results' / MODEL}"),
     )
-    same_tables(tmp_path / "comparison", old / "comparison", ("differences", "means", "missed_lesions"))
+    tables = ("differences", "means", "missed_lesions")
+    # intervals of five cases: as above, rounding decided in 0.1.0
+    same_tables(tmp_path / "comparison", old / "comparison", tables, differs={"low", "high"})
 
 
-def same_tables(found: Path, expected: Path, stems: tuple[str, ...]) -> None:
+def same_tables(found: Path, expected: Path, stems: tuple[str, ...], *, appended=(), differs=()) -> None:
+    """Columns `appended` since 0.1.0 stand at the end of the first table; of those that `differs` names, the names."""
     for stem in stems:
-        tables = [pd.read_csv(folder / f"{stem}.csv") for folder in (found, expected)]
-        pd.testing.assert_frame_equal(*tables, rtol=1e-9, atol=1e-12)
+        after, before = (pd.read_csv(folder / f"{stem}.csv") for folder in (found, expected))
+        if stem == "cases":
+            assert [*after.columns] == [*before.columns, *appended]
+            after = after[before.columns]
+        assert [*after.columns] == [*before.columns]
+        same = [column for column in before if column not in differs]
+        pd.testing.assert_frame_equal(after[same], before[same], rtol=1e-9, atol=1e-12)
+
+
+def without_intervals(value):
+    """The JSON `value` without the ends of its intervals."""
+    if isinstance(value, dict):
+        return {key: without_intervals(part) for key, part in value.items() if key not in ("low", "high")}
+    return [without_intervals(part) for part in value] if isinstance(value, list) else value
 
 
 def approximately(value):

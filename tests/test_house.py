@@ -101,5 +101,28 @@ def test_examples_in_docstrings_hold(name):
     assert failed == 0
 
 
+# Classes that are still to be named for what they are.
+SAME_NAMES = {"Patients"}
+
+
+def test_a_public_class_has_a_name_of_its_own():
+    homes: dict[str, list[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    assert len(homes) > 100
+    assert {name: where for name, where in homes.items() if len(where) > 1 and name not in SAME_NAMES} == {}
+
+
+def test_no_folder_holds_more_than_an_eighth_of_the_lines():
+    lines: dict[str, int] = {}
+    for path in PACKAGE.rglob("*.py"):
+        folder = path.relative_to(PACKAGE).parts[0]
+        lines[folder] = lines.get(folder, 0) + len(path.read_text(encoding="utf-8").splitlines())
+    most = sum(lines.values()) / 8
+    assert {folder: n for folder, n in lines.items() if n > most} == {}
+
+
 def test_typing_information_is_shipped():
     assert (PACKAGE / "py.typed").is_file()

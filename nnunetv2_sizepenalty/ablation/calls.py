@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from nnunetv2_sizepenalty.evaluation.protocols import SHARE
+from nnunetv2_sizepenalty.lesions import PX
 from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 
 OURS = "nnUNetv2_sizepenalty"
@@ -54,12 +56,13 @@ class Rules:
 
     @property
     def arguments(self) -> dict:
-        in_pixels = {} if self.bins_px is None else {"bins_px": self.bins_px}
-        return {"dataset_json": self.dataset_json, "protocol": self.protocol, "bins_ml": self.bins_ml} | in_pixels
+        # Both, since a matrix may hold datasets with and without a spacing.
+        bins = {"bins_ml": self.bins_ml, "bins_px": PX.edges if self.bins_px is None else self.bins_px}
+        return {"dataset_json": self.dataset_json, "protocol": self.protocol} | bins
 
 
 @dataclass(frozen=True)
-class Froc:
+class ScoreProbabilities:
     """Detection at every threshold and calibration of saved probabilities."""
 
     references: Path
@@ -71,7 +74,8 @@ class Froc:
     @property
     def what(self) -> Words:
         folders = ("-ref", str(self.references), "-probabilities", str(self.probabilities), "-o", str(self.output))
-        return (OURS, "froc", *folders, *self.rules.words)
+        # the default, but part of the key of the result: 0.1.0 counted lesions by any overlap
+        return (OURS, "froc", *folders, *self.rules.words, "--detection", SHARE.option)
 
     @property
     def how(self) -> Words:
@@ -82,7 +86,7 @@ class Froc:
         from nnunetv2_sizepenalty.curves.froc_folder import evaluate_probabilities
 
         froc = evaluate_probabilities(
-            self.references, self.probabilities, **self.rules.arguments, processes=self.processes
+            self.references, self.probabilities, **self.rules.arguments, detection=SHARE, processes=self.processes
         )
         write_froc(froc, self.output)
         print(*headlines(froc), f"wrote {self.output}", sep="\n")
@@ -112,6 +116,7 @@ class Evaluate:
         from nnunetv2_sizepenalty.evaluation.folder import evaluate_folder
         from nnunetv2_sizepenalty.evaluation.records import write_evaluation
         from nnunetv2_sizepenalty.report import write_report
+        from nnunetv2_sizepenalty.report.terminal import result_lines
 
         evaluation = evaluate_folder(
             self.references, self.predictions, **self.rules.arguments, processes=self.processes
@@ -124,7 +129,7 @@ class Evaluate:
             prediction_folder=self.predictions,
             images_folder=self.images,
         )
-        print(f"{len(evaluation.cases)} rows in {self.output / 'cases.csv'}; see {report}")
+        print(*result_lines(evaluation.summary, report), sep="\n")
 
 
 @dataclass(frozen=True)
@@ -147,11 +152,12 @@ class ChoosePoint:
 
     @property
     def what(self) -> Words:
-        from nnunetv2_sizepenalty.operating_point import DetectionRule, Objective
+        from nnunetv2_sizepenalty.evaluation.protocols import SHARE
+        from nnunetv2_sizepenalty.operating_point import Objective
 
         thresholds = [self.thresholds] if isinstance(self.thresholds, str) else self.thresholds
         # part of the key of the result where it matters: 0.1.0 chose by any overlap
-        detection = ("--detection", str(DetectionRule())) if Objective.parse(self.objective).counts_lesions else ()
+        detection = ("--detection", SHARE.option) if Objective.parse(self.objective).counts_lesions else ()
         return (
             *(OURS, "threshold", str(self.model), "-o", str(self.output), "-f", *map(str, self.folds)),
             *("--thresholds", *map(str, thresholds), "--min-voxels", *(f"{size:g}" for size in self.min_voxels)),

@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnunetv2_sizepenalty.ablation.calls import Apply, Call, ChoosePoint, Compare, Evaluate, Froc, NnunetCommand, Rules
+from nnunetv2_sizepenalty.ablation.calls import (
+    Apply,
+    Call,
+    ChoosePoint,
+    Compare,
+    Evaluate,
+    NnunetCommand,
+    Rules,
+    ScoreProbabilities,
+)
 from nnunetv2_sizepenalty.ablation.cases import CASES
 from nnunetv2_sizepenalty.ablation.matrix import Matrix
 from nnunetv2_sizepenalty.ablation.runs import Run
@@ -66,7 +75,7 @@ def scoring_stages(run: Run, matrix: Matrix, raw_dataset: Path) -> list[Stage]:
         ),
         ("-device", matrix.device, "-npp", str(workers), "-nps", str(workers)),
     )
-    froc = Froc(references, predictions, run.folder / "froc", _rules(matrix, raw_dataset), workers)
+    froc = ScoreProbabilities(references, predictions, run.folder / "froc", _rules(matrix, raw_dataset), workers)
     return [
         Stage("predictions", predict, (run.fold_folder / FINAL, run.inputs / CASES)),
         Stage("froc", froc, predicted),

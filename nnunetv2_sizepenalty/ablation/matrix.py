@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
+from nnunetv2_sizepenalty.lesions import ML
 from nnunetv2_sizepenalty.nnunet_io.file_names import NNUNET_PLANS
 from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 from nnunetv2_sizepenalty.operating_point.grid import THESIS_MIN_VOXELS, THESIS_THRESHOLDS
@@ -71,7 +72,7 @@ class Matrix(BaseModel):
     ] = [THESIS_MIN_VOXELS]  # fmt: skip
     objective: str = "dice"
     protocol: str = "default"
-    bins_ml: Edges = [1.0, 5.0]
+    bins_ml: Edges = list(ML.edges)
     bins_px: Edges | None = None
 
     @field_validator("trainers", "datasets", "plans", "folds", "seeds")

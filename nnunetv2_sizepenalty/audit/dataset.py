@@ -1,13 +1,11 @@
 """All cases of a data set, audited in several processes, with its folds and its plan."""
 
 import contextlib
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import pandas as pd
-from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
 
 from nnunetv2_sizepenalty.audit.case import COLUMNS, AuditedCase, Work, audit_case
 from nnunetv2_sizepenalty.audit.raw_case import CasePaths
@@ -16,6 +14,7 @@ from nnunetv2_sizepenalty.lesions import PX, SizeBins
 from nnunetv2_sizepenalty.nnunet_io.classes import read_labels
 from nnunetv2_sizepenalty.nnunet_io.dataset import Dataset, image_files
 from nnunetv2_sizepenalty.nnunet_io.folds import Fold, nnunet_folds, read_folds
+from nnunetv2_sizepenalty.nnunet_io.image_reader import find_reader
 from nnunetv2_sizepenalty.nnunet_io.plan import Plan
 from nnunetv2_sizepenalty.parallel import map_cases
 from nnunetv2_sizepenalty.sampling.lesion_locations import find_lesions
@@ -96,7 +95,7 @@ def _reader(settings: dict, paths: Sequence[CasePaths]) -> type:
     """nnU-Net's reader for the data set, found by reading an image as nnU-Net does; another where one is damaged."""
     examples = [path for case in paths for path in case.images if path.is_file()]
     for path in examples[:MOST_TRIED]:
-        with contextlib.suppress(RuntimeError), contextlib.redirect_stderr(io.StringIO()):
-            return determine_reader_writer_from_dataset_json(settings, str(path), verbose=False)
+        with contextlib.suppress(UserError):
+            return find_reader(settings, path)
     tried = f"{examples[0]} and what follows" if examples else "there are no images"
     raise UserError(f"file_ending {settings.get('file_ending')}: nnU-Net has no reader that reads a file ({tried})")

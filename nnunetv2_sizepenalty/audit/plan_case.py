@@ -8,12 +8,12 @@ import numpy as np
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.preprocessing.resampling.default_resampling import compute_new_shape
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
-from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from scipy.spatial import cKDTree
 
 from nnunetv2_sizepenalty.audit.raw_case import Box
 from nnunetv2_sizepenalty.nnunet_io.plan import Plan
+from nnunetv2_sizepenalty.nnunet_io.training_cases import read_preprocessed
 from nnunetv2_sizepenalty.sampling.lesion_locations import CaseLesions
 
 CENTRES_PER_LESION = 5
@@ -54,10 +54,10 @@ def planned_case(
     order = plan.manager.transpose_forward
     shape, spacing = (tuple(values[axis] for axis in order) for values in (segmentation.shape, spacing_mm))
     if plan.has(case):
-        _, labels, _, properties = infer_dataset_class(str(plan.folder))(str(plan.folder), [case]).load_case(case)
+        labels, properties = read_preprocessed(plan.folder, case)
         box = tuple(slice(*edges) for edges in properties["bbox_used_for_cropping"])
         shape = tuple(properties["shape_before_cropping"])
-        return PlannedCase(np.asarray(labels[0]), box, shape, spacing, properties["class_locations"], True)
+        return PlannedCase(labels[0], box, shape, spacing, properties["class_locations"], True)
     box = tuple(box[axis] for axis in order)
     raw = segmentation.transpose(order)[box]
     target = list(plan.settings.spacing)

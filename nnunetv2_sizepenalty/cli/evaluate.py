@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from nnunetv2_sizepenalty.cli.processes import add_processes
@@ -28,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-djfile", metavar="FILE", type=Path, help="dataset.json with the labels; default: all above 0 is one label"
     )
+    parser.add_argument(
+        "--instances",
+        choices=["reference", "prediction", "both"],
+        help="masks whose values are lesion ids, so that lesions that touch stay apart",
+    )
     parser.add_argument("--images", metavar="DIR", type=Path, help="images (CASE_0000.ENDING) for the report's viewer")
     parser.add_argument(
         "--channel", metavar="NAME", help="image that the viewer shows first, name or number; default: DWI if named"
@@ -36,17 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--froc", metavar="DIR", type=Path, help="output of `froc` for the report's curves")
     parser.add_argument("--groups", metavar="CSV", type=Path, help="column case and columns to make tables by")
     parser.add_argument(
-        "--bins-ml", metavar="ML", nargs="+", type=float, default=[1.0, 5.0], help="edges of the size strata"
+        "--bins-ml", metavar="ML", nargs="+", type=float, help="edges of the size strata (default: 1 5)"
     )
     parser.add_argument(
         "--bins-px",
         metavar="PX",
         nargs="+",
         type=float,
-        default=[10.0, 100.0, 1000.0],
-        help="those of images without a spacing (PNG), in pixels",
+        help="those of images without a spacing (PNG), in pixels (default: 10 100 1000)",
     )
-    parser.add_argument("--nsd-mm", metavar="MM", type=float, default=1.0, help="tolerance of the NSD")
+    parser.add_argument(
+        "--nsd-mm", metavar="MM", type=float, default=1.0, help="tolerance of the NSD, in pixels without a spacing"
+    )
     add_processes(parser)
     missing = parser.add_mutually_exclusive_group()
     missing.add_argument("--allow-missing", action="store_true", help="score a missing prediction as empty")
@@ -68,14 +76,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.cli.failures import failures_of
-    from nnunetv2_sizepenalty.curves.froc import read_froc
     from nnunetv2_sizepenalty.evaluation.folder import evaluate_folder
     from nnunetv2_sizepenalty.evaluation.records import write_evaluation
     from nnunetv2_sizepenalty.evaluation.share_check import oversized_warning
     from nnunetv2_sizepenalty.report import write_report
+    from nnunetv2_sizepenalty.report.terminal import result_lines, unpaired_lines
 
     protocol = _protocol(args)
-    froc = read_froc(args.froc) if args.froc else None
+    froc = _froc(args)
     _check_output(args.output)
     evaluation = evaluate_folder(
         args.reference,
@@ -88,9 +96,10 @@ def run(args: argparse.Namespace) -> None:
         allow_missing=args.allow_missing,
         only_predicted=args.only_predicted,
         processes=args.processes,
+        check_cases=partial(_check_viewer, args),
     )
     with failures_of(args.output):
-        write_evaluation(evaluation, args.output)
+        # first, since an image that can't be shown is met here
         report = write_report(
             args.output,
             evaluation,
@@ -101,10 +110,50 @@ def run(args: argparse.Namespace) -> None:
             cases=args.cases,
             froc=froc,
         )
+        write_evaluation(evaluation, args.output)
+    warnings = [*unpaired_lines(evaluation.summary), *_single_ids(evaluation)]
     for name, label in evaluation.summary.labels.items():
         if warning := oversized_warning(label.share):
-            print(f"WARNING: {name}: {warning}", file=sys.stderr)
-    print(f"{len(evaluation.cases)} rows in {args.output / 'cases.csv'}; see {report}")
+            warnings.append(f"{name}: {warning}")
+    for warning in warnings:
+        print(f"WARNING: {warning}", file=sys.stderr)
+    print("\n".join(result_lines(evaluation.summary, report)))
+
+
+def _froc(args: argparse.Namespace):
+    """The curves, which count components, not ids."""
+    from nnunetv2_sizepenalty.curves.froc import read_froc
+    from nnunetv2_sizepenalty.errors import UserError
+
+    if args.froc and args.instances in ("reference", "both"):
+        raise UserError(
+            f"--instances {args.instances}: `froc` counts the references' connected components; leave out --froc"
+        )
+    return read_froc(args.froc) if args.froc else None
+
+
+def _check_viewer(args: argparse.Namespace, cases: Sequence[str]) -> None:
+    """UserError where --cases or --images don't suit the cases that are to be scored."""
+    from nnunetv2_sizepenalty.errors import UserError
+    from nnunetv2_sizepenalty.report.channels import check_images
+
+    for case in args.cases:
+        if case not in cases:
+            raise UserError(f"--cases: {case} not among the {len(cases)} cases to evaluate, such as {cases[0]}")
+        if args.cases.count(case) > 1:
+            raise UserError(f"--cases: {case} is named twice")
+    if args.images is not None:
+        check_images(args.images, cases, args.channel)
+
+
+def _single_ids(evaluation) -> list[str]:
+    """Warns of masks that may hold labels where --instances says ids."""
+    instances = evaluation.summary.settings["instances"]
+    return [
+        f"no {side} holds more than one lesion id: with --instances {instances} all its lesions are one"
+        for side in ("reference", "prediction")
+        if instances in (side, "both") and evaluation.cases[f"n_{side}"].max() <= 1
+    ]
 
 
 def _protocol(args: argparse.Namespace):
@@ -120,11 +169,15 @@ def _protocol(args: argparse.Namespace):
     if given and args.protocol != "default":
         options = ", ".join(option for option, (field, *_) in RULES.items() if field in given)
         raise UserError(f"--protocol {args.protocol} sets the rules as a whole; leave out {options}")
+    name = {"name": "custom"} if given else {}
+    if args.instances:
+        if args.instances == "both" and "connectivity" in given:
+            raise UserError("--connectivity: lesion ids tell all lesions apart (--instances both); leave it out")
+        given["instances"] = args.instances
     try:
         for field in ("detection", "matching"):
             if field in given:
                 given[field] = Rule.parse(given[field])
-        name = {"name": "custom"} if given else {}
         return dataclasses.replace(PROTOCOLS[args.protocol], nsd_mm=args.nsd_mm, **given, **name)
     except ValueError as error:
         raise UserError(f"rules: {error}") from None

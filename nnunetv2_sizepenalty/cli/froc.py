@@ -24,15 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="when a lesion is found: share:T (default), overlap, picai or msseg; any overlap rewards painting all",
     )
     parser.add_argument(
-        "--bins-ml", metavar="ML", nargs="+", type=float, default=[1.0, 5.0], help="edges of the size strata"
+        "--bins-ml", metavar="ML", nargs="+", type=float, help="edges of the size strata (default: 1 5)"
     )
     parser.add_argument(
         "--bins-px",
         metavar="PX",
         nargs="+",
         type=float,
-        default=[10.0, 100.0, 1000.0],
-        help="those of images without a spacing (PNG), in pixels",
+        help="those of images without a spacing (PNG), in pixels (default: 10 100 1000)",
     )
     parser.add_argument("--only-predicted", action="store_true", help="leave out references without probabilities")
     add_processes(parser)

@@ -43,7 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--objective",
         dest="objectives",
         nargs="+",
-        default=["dice"],
         metavar="OBJECTIVE",
         help="dice (mean over cases, the default), pooled_dice, pq, lesion_f1, rve, size_penalty (:TAU_ML), each with "
         "@N for at most N false positives per case, or sensitivity@N; of several the first is operating_point.json's",
@@ -51,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detection",
         metavar="RULE",
-        help="when a lesion counts as detected: share:0.1 (default), or for sensitivity analyses overlap, picai, msseg",
+        default="share:0.1",
+        help="when a lesion is found: share:T, or for sensitivity analyses overlap, picai, msseg (any overlap "
+        "rewards painting all)",
     )
     parser.add_argument("--class", dest="classes", metavar="NAME", nargs="+", help="classes or regions, default: all")
     parser.add_argument("--predict", action="store_true", help="predict the validation cases; nothing but counts stays")
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
     from nnunetv2_sizepenalty.cli.failures import failures_of
     from nnunetv2_sizepenalty.errors import UserError
     from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
-    from nnunetv2_sizepenalty.operating_point import DetectionRule, Objective, Prediction, choose_operating_points
+    from nnunetv2_sizepenalty.operating_point import Objective, Prediction, choose_operating_points
     from nnunetv2_sizepenalty.operating_point.terminal import print_points
     from nnunetv2_sizepenalty.trainers.names import step_size
 
@@ -100,10 +101,10 @@ def run(args: argparse.Namespace) -> None:
         points = choose_operating_points(
             [ModelFolder(folder, args.ref) for folder in args.results_folders],
             output,
-            objectives=[Objective.parse(text) for text in dict.fromkeys(args.objectives)],
+            objectives=[Objective.parse(text) for text in dict.fromkeys(args.objectives or ["dice"])],
             folds=args.folds,
             grid=_grid(args),
-            detection=DetectionRule.parse(args.detection) if args.detection else None,
+            detection=_detection(args.detection),
             classes=args.classes,
             prediction=prediction,
             checkpoint=args.chk,
@@ -111,6 +112,16 @@ def run(args: argparse.Namespace) -> None:
             processes=args.processes,
         )
     print_points(points)
+
+
+def _detection(text: str):
+    from nnunetv2_sizepenalty.errors import UserError
+    from nnunetv2_sizepenalty.evaluation.protocols import Rule
+
+    try:
+        return Rule.parse(text)
+    except ValueError as error:
+        raise UserError(f"--detection: {error}") from None
 
 
 def _grid(args: argparse.Namespace):

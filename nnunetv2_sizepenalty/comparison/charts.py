@@ -6,12 +6,13 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from nnunetv2_sizepenalty.curves.froc_curve import highest_sensitivity
 from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.metrics import METRICS
 from nnunetv2_sizepenalty.evaluation.paired import CANNOT_TELL
 from nnunetv2_sizepenalty.pages.axes import PLAIN
 from nnunetv2_sizepenalty.pages.theme import SERIES, colour
-from nnunetv2_sizepenalty.report.charts.froc import TICKS, useful
+from nnunetv2_sizepenalty.report.charts.froc import TICKS
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3])
@@ -45,6 +46,15 @@ def relative_improvement(differences: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(improvement=rows["difference"] * scale, worst=ends[0], best=ends[1])
 
 
+def _common_range(rows: pd.DataFrame) -> list[float]:
+    """The ends of the common axis: RVE, which nothing bounds, must not press the others together."""
+    bounded = rows[rows["metric"] != "rve"]
+    ends = (bounded if len(bounded) else rows)[["improvement", "worst", "best"]].to_numpy()
+    low, high = min(0.0, np.nanmin(ends)), max(0.0, np.nanmax(ends))
+    margin = 0.05 * (high - low) or 0.1
+    return [low - margin, high + margin]
+
+
 def improvement_chart(differences: pd.DataFrame) -> alt.LayerChart | None:
     """Relative improvement over the baseline with 95 % intervals; hollow where the verdict is "can't tell".
 
@@ -59,7 +69,8 @@ def improvement_chart(differences: pd.DataFrame) -> alt.LayerChart | None:
     columns = ["model", "title", "improvement", "worst", "best", "verdict", "told", "difference", "p_holm"]
     base = alt.Chart(rows[columns].round(5))
     x_axis = alt.Axis(title="improvement relative to the baseline", format="+.0%", grid=True, tickCount=7)
-    x = alt.X("improvement:Q", axis=x_axis, scale=alt.Scale(zero=True))
+    scale = alt.Scale(domain=_common_range(rows), clamp=True)
+    x = alt.X("improvement:Q", axis=x_axis, scale=scale)
     y = alt.Y("title:N", sort=metrics, axis=alt.Axis(title=None, ticks=False))
     offset = alt.YOffset("model:N", sort=models)
     fill = _model_colour(models)
@@ -78,7 +89,7 @@ def improvement_chart(differences: pd.DataFrame) -> alt.LayerChart | None:
     return alt.layer(
         alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=colour("ink")).encode(x=alt.X("zero:Q")),
         base.mark_rule(strokeWidth=2).encode(
-            x=alt.X("worst:Q", axis=x_axis), x2="best:Q", y=y, yOffset=offset, color=fill
+            x=alt.X("worst:Q", axis=x_axis, scale=scale), x2="best:Q", y=y, yOffset=offset, color=fill
         ),
         not_told.mark_point(size=80, strokeWidth=2, fill=colour("paper"), opacity=1).encode(
             x=x, y=y, yOffset=offset, color=fill, shape=shape
@@ -114,7 +125,9 @@ def model_froc_chart(points: Mapping[str, pd.DataFrame], false_positives_per_cas
             lesions=("n_reference", "sum"),
         )
         found = formulas.sensitivity(sums["lesions"] - sums["missed"], sums["lesions"]).value
-        frames.append(useful(sums.assign(model=name, stratum="all", found=found)))
+        curve = sums.assign(model=name, sensitivity=found)
+        # What lies beyond is no operating point to choose; models are told apart by their dashes.
+        frames.append(curve[curve["threshold"] >= highest_sensitivity(curve)])
     curves = pd.concat(frames)
     positive = curves.loc[curves["false_positives_per_case"] > 0, "false_positives_per_case"]
     rate = [false_positives_per_case] if false_positives_per_case > 0 else []
@@ -126,12 +139,12 @@ def model_froc_chart(points: Mapping[str, pd.DataFrame], false_positives_per_cas
         axis=alt.Axis(title="false positives per case", values=[t for t in TICKS if low <= t <= high], labelExpr=PLAIN),
     )
     y = alt.Y(
-        "found:Q",
+        "sensitivity:Q",
         scale=alt.Scale(domain=[0, 1]),
         axis=alt.Axis(title="lesions found", format=".0%", values=[0, 0.25, 0.5, 0.75, 1], grid=True),
     )
     models = list(points)
-    lines = alt.Chart(curves[["model", "threshold", "found", "x"]].round(5)).mark_line(strokeWidth=2)
+    lines = alt.Chart(curves[["model", "threshold", "sensitivity", "x"]].round(5)).mark_line(strokeWidth=2)
     rule = alt.Chart(pd.DataFrame({"x": [max(false_positives_per_case, low)]}))
     return alt.layer(
         rule.mark_rule(color=colour("muted"), strokeDash=[3, 4]).encode(x=x),

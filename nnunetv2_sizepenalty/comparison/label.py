@@ -16,7 +16,7 @@ from nnunetv2_sizepenalty.curves.froc import Froc
 from nnunetv2_sizepenalty.evaluation.strata import ALL, stratum_names
 from nnunetv2_sizepenalty.lesions import SizeBins
 from nnunetv2_sizepenalty.pages.export import spec
-from nnunetv2_sizepenalty.pages.numbers import number
+from nnunetv2_sizepenalty.pages.numbers import number, threshold
 from nnunetv2_sizepenalty.report.slices import image_url, overlay_url, shown_slices
 
 
@@ -94,11 +94,13 @@ def _matched(matched: Matched, baseline: str, label: str, bins: SizeBins) -> tup
     """The section on matched false positives: a sentence, and the table with its rows where models can be matched."""
     rate = number(matched.false_positives_per_case)
     cuts = "; ".join(
-        f"{name} at {', '.join(number(t) for t in thresholds)}"
+        f"{name} at {', '.join(map(threshold, thresholds))}"
         for name, thresholds in matched.thresholds.items()
         if name not in matched.out_of_reach
     )
     text = f"Every model cut where it has at most {rate} false positives per case, {baseline}'s own rate: {cuts}."
+    if matched.detection:
+        text += f" Here a lesion is found by {matched.detection}."
     if matched.out_of_reach:
         text += f" Out of reach at every threshold: {', '.join(matched.out_of_reach)}."
     if baseline in matched.out_of_reach or len(matched.models) < 2:

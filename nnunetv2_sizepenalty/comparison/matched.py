@@ -24,10 +24,12 @@ MATCHED_METRICS = (
 class Matched:
     """Models cut at one rate: thresholds of each model's repeats, and the models with their cases there.
 
-    `out_of_reach` names the models that have more false positives at every threshold.
+    `out_of_reach` names the models that have more false positives at every threshold, `detection` the rule by which
+    `froc` counted, in words.
     """
 
     false_positives_per_case: float
+    detection: str
     thresholds: dict[str, tuple[float, ...]]
     models: list[Model]
     out_of_reach: tuple[str, ...]
@@ -69,7 +71,8 @@ def match_false_positives(models: Sequence[Model], frocs: Mapping[str, Sequence[
 
     The baseline itself is cut from its probabilities too, at its own rate, so that all are treated alike.
     """
-    rate = _own_rate(models[0], frocs[models[0].name][0], label)
+    detection = split_detection(frocs[models[0].name][0].summary.description)[1]
+    rate = _own_rate(models[0], detection, label)
     thresholds, matched, out_of_reach = {}, [], []
     for model in models:
         if model.name not in frocs:
@@ -83,13 +86,13 @@ def match_false_positives(models: Sequence[Model], frocs: Mapping[str, Sequence[
         cases = (cases_at(points, label, cut) for points, cut in zip(repeats, cuts, strict=True))
         tables = tuple(table.sort_values("case", ignore_index=True) for table in cases)
         matched.append(Model(model.name, model.runs, tables, mean_over_repeats(tables)))
-    return Matched(rate, thresholds, matched, tuple(out_of_reach))
+    return Matched(rate, detection, thresholds, matched, tuple(out_of_reach))
 
 
-def _own_rate(model: Model, froc: Froc, label: str) -> float:
-    """A model's false positives per case at its operating point, by the rule of `froc` where `evaluate` counted it."""
+def _own_rate(model: Model, detection: str, label: str) -> float:
+    """A model's false positives per case at its operating point, by the same rule where `evaluate` counted by it."""
     cases, name = model.label(label), "false_positives"
-    if split_detection(froc.summary.description)[1] == str(SHARE) and f"{name}_share" in cases:
+    if detection == str(SHARE) and f"{name}_share" in cases:
         name += "_share"
     return float(cases[name].mean())
 

@@ -2,7 +2,7 @@
 
 import importlib
 
-# Loaded when first used: a worker process that scores maps needs none of pandas, scikit-learn or torch.
+# Loaded when first used: a worker process needs `score_maps` alone.
 _HOMES = {"Froc": "froc", "evaluate_probabilities": "froc_folder", "read_froc": "froc", "write_froc": "froc"}
 __all__ = [*_HOMES]
 

@@ -113,7 +113,7 @@ def write_froc(froc: Froc, folder: str | Path) -> None:
 
 
 def read_froc(folder: str | Path) -> Froc:
-    """What `write_froc` wrote; UserError where `folder` is not the output of `froc`."""
+    """Reads what `write_froc` wrote; UserError where `folder` is not the output of `froc`."""
     folder = Path(folder)
     try:
         tables = {field: read_table(folder / name) for field, name in TABLES.items()}

@@ -48,7 +48,7 @@ def score_curve(
     rules: FrocRules,
     valid: np.ndarray | None,
 ) -> CaseCurve:
-    """One label of one case at every threshold.
+    """Scores one label of one case at every threshold.
 
     Args:
         probability: of the label. reference: boolean. valid: where the reference is known, everywhere when None.

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,30 +18,21 @@ from nnunetv2_sizepenalty.curves.froc import (
     LabelFroc,
     MeanOverCases,
 )
-from nnunetv2_sizepenalty.curves.froc_case import CaseCurve, FrocRules, score_curve
+from nnunetv2_sizepenalty.curves.froc_case import CaseCurve, FrocRules
 from nnunetv2_sizepenalty.curves.froc_curve import lesion_average_precision, make_curves
+from nnunetv2_sizepenalty.curves.score_maps import FrocSetup, score_probabilities
 from nnunetv2_sizepenalty.errors import UserError
-from nnunetv2_sizepenalty.evaluation.folder import listed, pair_cases, size_bins
+from nnunetv2_sizepenalty.evaluation.folder import pair_cases, refuse_as_reference, size_bins
 from nnunetv2_sizepenalty.evaluation.formulas import Ratio
-from nnunetv2_sizepenalty.evaluation.masks import MaskReader, mask_reader
+from nnunetv2_sizepenalty.evaluation.masks import mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, SHARE, Protocol, Rule
-from nnunetv2_sizepenalty.evaluation.score_files import Pair
 from nnunetv2_sizepenalty.evaluation.strata import ALL, stratum_names
-from nnunetv2_sizepenalty.lesions import ML, PX, SizeBins, SizeUnit
+from nnunetv2_sizepenalty.lesions import SizeBins, SizeUnit
 from nnunetv2_sizepenalty.nnunet_io.classes import Label, Labels, read_labels
 from nnunetv2_sizepenalty.nnunet_io.dataset import read_dataset_json
 from nnunetv2_sizepenalty.nnunet_io.file_names import DATASET_JSON
-from nnunetv2_sizepenalty.nnunet_io.probabilities import read_probabilities
+from nnunetv2_sizepenalty.nnunet_io.probabilities import count_channels
 from nnunetv2_sizepenalty.parallel import map_cases
-
-
-@dataclass(frozen=True)
-class FrocSetup:
-    """How every case is read and scored."""
-
-    reader: MaskReader
-    labels: Labels
-    rules: FrocRules
 
 
 def evaluate_probabilities(
@@ -52,8 +42,8 @@ def evaluate_probabilities(
     dataset_json: str | Path | None = None,
     protocol: Protocol | str = "default",
     detection: Rule | str = SHARE,
-    bins_ml: Sequence[float] = ML.edges,
-    bins_px: Sequence[float] = PX.edges,
+    bins_ml: Sequence[float] | None = None,
+    bins_px: Sequence[float] | None = None,
     only_predicted: bool = False,
     processes: int = 1,
 ) -> Froc:
@@ -67,8 +57,8 @@ def evaluate_probabilities(
         detection: when a lesion is detected; the protocol's own rule is for one operating point, not for a sweep.
 
     Raises:
-        UserError: probabilities are missing or unusable (all of them are listed), or belong to other labels; or no
-            reference holds a lesion.
+        UserError: probabilities are missing or unusable, or belong to other labels; the references are predictions of
+            nnU-Net, or none holds a lesion.
     """
     protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
     detection = Rule.parse(detection) if isinstance(detection, str) else detection
@@ -81,16 +71,15 @@ def evaluate_probabilities(
     beside = Path(probabilities_folder) / DATASET_JSON
     content = read_dataset_json(dataset_json or beside) if dataset_json or beside.exists() else None
     reader, references = mask_reader(reference_folder, content)
+    refuse_as_reference(Path(reference_folder), references, {})
     bins = size_bins(reader.unit, bins_ml, bins_px)
     pairs = pair_cases(references, probabilities, allow_missing=False, only_predicted=only_predicted)
     labels = read_labels(content) if content is not None else _labels_without_names(pairs[0].prediction)
     setup = FrocSetup(reader, labels, FrocRules(protocol, bins))
     outcomes = map_cases(partial(score_probabilities, setup), pairs, processes=processes, description="scoring")
     problems = [outcome for outcome in outcomes if isinstance(outcome, str)]
-    if len(problems) == 1:
-        raise UserError(f"{problems[0]}; nothing was written")
     if problems:
-        raise UserError(listed(f"{len(problems)} of {len(pairs)} cases can't be scored, nothing was written", problems))
+        raise UserError(_in_one_line(problems, len(pairs)))
     if not sum(curve.lesions.sum() for curves in outcomes for curve in curves):
         raise UserError(f"{reference_folder}: no reference holds a lesion, nothing was written; check -ref and -djfile")
     cases = [pair.case for pair in pairs]
@@ -105,7 +94,7 @@ def evaluate_probabilities(
             reference_folder=str(reference_folder),
             probabilities_folder=str(probabilities_folder),
             protocol=protocol.name,
-            description=protocol.description,
+            description=protocol.described(bins.unit),
             edges=bins.edges,
             unit=bins.unit,
             cases=len(cases),
@@ -116,35 +105,17 @@ def evaluate_probabilities(
 
 def _labels_without_names(example: Path) -> Labels:
     """One foreground class, or one region where there is a single channel."""
-    with np.load(example) as file:
-        channels = file["probabilities"].shape[0]
+    channels = count_channels(example)
     if channels > 2:
         raise UserError(f"{example}: has {channels} channels; name dataset.json with -djfile")
     return Labels((Label("foreground", channel=channels - 1),), regions=channels == 1)
 
 
-def score_probabilities(setup: FrocSetup, pair: Pair) -> list[CaseCurve] | str:
-    """Every label of one case; or a line that says why there is none."""
-    try:
-        reference, grid = setup.reader.read(pair.reference)
-        channels = setup.labels.n_channels
-        shape = (channels, *(1,) * (3 - reference.ndim), *reference.shape)
-        probabilities = read_probabilities(pair.prediction, shape).reshape(channels, *reference.shape)
-        # An .npz tells no grid, the mask that nnU-Net writes beside it does.
-        mask = pair.prediction.with_name(pair.case + pair.reference.name.removeprefix(pair.case))
-        if mask.exists() and (difference := setup.reader.read(mask)[1].difference(grid)):
-            return f"{mask}: {difference}, so that {pair.prediction.name} belongs to another image; predict anew"
-    except UserError as error:
-        return str(error)
-    if reason := setup.rules.protocol.unsuitable(reference.ndim):
-        return f"{pair.reference}: {reason}"
-    if unknown := setup.labels.unknown(reference):
-        return f"{pair.reference}: holds labels {unknown} that dataset.json does not name"
-    valid = None if setup.labels.ignore is None else reference != setup.labels.ignore
-    return [
-        score_curve(probabilities[label.channel], label.mask(reference), grid.spacing_mm, setup.rules, valid)
-        for label in setup.labels.foreground
-    ]
+def _in_one_line(problems: Sequence[str], cases: int, named: int = 3) -> str:
+    if len(problems) == 1:
+        return f"{problems[0]}; nothing was written"
+    more = f"; and {len(problems) - named} more" if len(problems) > named else ""
+    return f"{len(problems)} of {cases} cases can't be scored, nothing was written: {'; '.join(problems[:named])}{more}"
 
 
 def _curves(name: str, cases: Sequence[CaseCurve], rules: FrocRules) -> pd.DataFrame:

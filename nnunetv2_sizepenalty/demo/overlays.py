@@ -8,21 +8,21 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nnunetv2_sizepenalty.demo.scores import Case, metrics, missed_lesions
+from nnunetv2_sizepenalty.demo.scores import PredictedCase, metrics, missed_lesions
 from nnunetv2_sizepenalty.lesions import voxels_to_ml
 
 REFERENCE, PREDICTION, MISSED = "#56B4E9", "#E69F00", "#D55E00"
 N_SLICES = 4
 
 
-def _slices(case: Case) -> np.ndarray:
+def _slices(case: PredictedCase) -> np.ndarray:
     """The slices to show: those that hold most of what some trainer missed, then most lesion."""
     missed = sum(missed_lesions(case, prediction) for prediction in case.predictions.values())
     weight = 1000 * missed.sum((1, 2)) + case.reference.sum((1, 2))
     return np.sort(np.argsort(weight, kind="stable")[-N_SLICES:])
 
 
-def _draw(axis, case: Case, prediction: np.ndarray, z: int) -> None:
+def _draw(axis, case: PredictedCase, prediction: np.ndarray, z: int) -> None:
     axis.imshow(case.dwi[z], cmap="gray", vmin=0, vmax=1, origin="lower")
     missed = missed_lesions(case, prediction)
     for mask, colour, style in (
@@ -49,7 +49,7 @@ def _draw(axis, case: Case, prediction: np.ndarray, z: int) -> None:
     axis.set(xticks=[], yticks=[])
 
 
-def draw_overlays(cases: list[Case], folder: Path) -> None:
+def draw_overlays(cases: list[PredictedCase], folder: Path) -> None:
     """Writes a PNG per case: a row per trainer, the reference, the prediction and the missed lesions over DWI."""
     folder.mkdir(parents=True, exist_ok=True)
     for case in cases:

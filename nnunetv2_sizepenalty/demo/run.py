@@ -9,7 +9,7 @@ from time import monotonic
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.demo import commands
 from nnunetv2_sizepenalty.demo.overlays import draw_overlays
-from nnunetv2_sizepenalty.demo.scores import Case, best_fixed_threshold, read_cases, score
+from nnunetv2_sizepenalty.demo.scores import PredictedCase, best_fixed_threshold, read_cases, score
 from nnunetv2_sizepenalty.demo.small_plan import shrink_plan
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.folders import PREPROCESSED, VARIABLES
@@ -123,7 +123,7 @@ class Demo:
         )
 
     def _score(self) -> dict:
-        cases: list[Case] = read_cases(self.folder, list(TRAINERS))
+        cases: list[PredictedCase] = read_cases(self.folder, list(TRAINERS))
         draw_overlays(cases, self.folder / "overlays")
         threshold, floor = best_fixed_threshold(cases)
         scores = score(cases)

@@ -18,7 +18,7 @@ RULES = Protocol(both_empty=1.0)
 
 
 @dataclass(frozen=True)
-class Case:
+class PredictedCase:
     """One test case; arrays are (z, y, x), predictions are masks by trainer."""
 
     name: str
@@ -28,7 +28,7 @@ class Case:
     spacing_mm: tuple[float, ...]
 
 
-def read_cases(folder: Path, trainers: list[str]) -> list[Case]:
+def read_cases(folder: Path, trainers: list[str]) -> list[PredictedCase]:
     """The test cases of the demo in `folder`."""
     cases = []
     for path in sorted((folder / "phantom" / "test" / "derivatives").rglob("*_msk.nii.gz")):
@@ -43,29 +43,29 @@ def read_cases(folder: Path, trainers: list[str]) -> list[Case]:
             for trainer in trainers
         }
         reference = sitk.GetArrayFromImage(sitk.ReadImage(str(path))).astype(bool)
-        cases.append(Case(name, sitk.GetArrayFromImage(dwi), reference, predictions, dwi.GetSpacing()[::-1]))
+        cases.append(PredictedCase(name, sitk.GetArrayFromImage(dwi), reference, predictions, dwi.GetSpacing()[::-1]))
     return cases
 
 
-def _pairing(case: Case, prediction: np.ndarray) -> Pairing:
+def _pairing(case: PredictedCase, prediction: np.ndarray) -> Pairing:
     reference = find_instances(case.reference, case.spacing_mm, RULES, is_reference=True)
     predicted = find_instances(prediction, case.spacing_mm, RULES, is_reference=False)
     return pair_lesions(reference, predicted, RULES, Detector(reference, RULES.detection, case.spacing_mm))
 
 
-def missed_lesions(case: Case, prediction: np.ndarray) -> np.ndarray:
+def missed_lesions(case: PredictedCase, prediction: np.ndarray) -> np.ndarray:
     """The voxels of those reference lesions that no predicted voxel touches."""
     pairing = _pairing(case, prediction)
     missed = np.concatenate([[False], ~pairing.detection.detected])
     return missed[pairing.reference.labels]
 
 
-def metrics(case: Case, prediction: np.ndarray) -> dict[str, float]:
+def metrics(case: PredictedCase, prediction: np.ndarray) -> dict[str, float]:
     """The evaluation's metrics of volumes, overlap and detection; Dice is 1 for two empty masks."""
     return mask_metrics(_pairing(case, prediction), case.spacing_mm, RULES)
 
 
-def score(cases: list[Case]) -> pd.DataFrame:
+def score(cases: list[PredictedCase]) -> pd.DataFrame:
     """A row per case and trainer; rve is NaN where there is no lesion."""
     rows = []
     for case in cases:
@@ -86,7 +86,7 @@ def score(cases: list[Case]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def best_fixed_threshold(cases: list[Case]) -> tuple[float, float]:
+def best_fixed_threshold(cases: list[PredictedCase]) -> tuple[float, float]:
     """The threshold on the scaled DWI with the best mean Dice over the test cases themselves, and that Dice."""
     thresholds = np.linspace(0.02, 0.98, 49)
     means = [np.mean([metrics(case, case.dwi > threshold)["dice"] for case in cases]) for threshold in thresholds]

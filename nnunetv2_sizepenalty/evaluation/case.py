@@ -39,7 +39,7 @@ def score_case(
     """Every metric of one pair of masks.
 
     Args:
-        reference, prediction: 2D or 3D, one shape, everything that is not 0 is foreground.
+        reference, prediction: 2D or 3D, one shape, everything that is not 0 is foreground (`find_instances`).
         spacing_mm: one value per axis, in the arrays' order.
         protocol: the rules.
         joining: the masks, of reference and prediction, of the label that joins lesions (`Protocol.joined_by`).
@@ -47,8 +47,8 @@ def score_case(
     box = bounding_box(reference, prediction, *(joining or ()))
     # A layer of background around all, so that every lesion voxel has neighbours, and room for the dilation.
     padding = 1 + protocol.dilation
-    ref = find_instances(np.pad(reference[box] != 0, padding), spacing_mm, protocol, is_reference=True)
-    pred = find_instances(np.pad(prediction[box] != 0, padding), spacing_mm, protocol, is_reference=False)
+    ref = find_instances(np.pad(reference[box], padding), spacing_mm, protocol, is_reference=True)
+    pred = find_instances(np.pad(prediction[box], padding), spacing_mm, protocol, is_reference=False)
     if joining is not None:
         ref, pred = (
             join_lesions(lesions, np.pad(mask[box] != 0, padding), spacing_mm, protocol, is_reference=lesions is ref)
@@ -63,7 +63,9 @@ def score_case(
 
         metrics |= COLUMNS[protocol.appends].score(pairing, spacing_mm, protocol.lesionwise_above_mm3)
     overlaps = pairing.overlaps
-    by_share = Detector(ref, SHARE, spacing_mm).detect(pred, overlaps, pairing.touching, pairing.match)
+    by_share = pairing.detection
+    if protocol.detection != SHARE:
+        by_share = Detector(ref, SHARE, spacing_mm).detect(pred, overlaps, pairing.touching, pairing.match)
     metrics |= share_metrics(by_share)
     lesions, centroid = lesion_rows(pairing, lesion_masd, spacing_mm)
     return CaseScores(metrics, lesions, centroid + [axis.start - padding for axis in box], find_oversized(overlaps))
@@ -137,7 +139,11 @@ def _surfaces(pairing: Pairing, spacing_mm: Sequence[float], nsd_mm: float) -> t
     ref, pred = (surfaces.extract_surface(i, spacing_mm) for i in (pairing.reference, pairing.prediction))
     forward, backward = surfaces.distances(ref, pred), surfaces.distances(pred, ref)
     pairs = pairing.match.reference, pairing.match.prediction
-    lesion_masd = surfaces.masd_of_pairs(ref, pred, forward, backward, pairs)
+    own, to_pred, to_ref = (ref, pred), forward, backward
+    if any(side.ids is not None for side in (pairing.reference, pairing.prediction)):
+        own = [surfaces.extract_surface(i, spacing_mm, of_each=True) for i in (pairing.reference, pairing.prediction)]
+        to_pred, to_ref = surfaces.distances(*own), surfaces.distances(*own[::-1])
+    lesion_masd = surfaces.masd_of_pairs(*own, to_pred, to_ref, pairs)
     return {
         "assd": surfaces.assd(forward.mm, backward.mm),
         "masd": surfaces.masd(forward.mm, backward.mm),

@@ -1,4 +1,4 @@
-"""The lesions of one mask: connected components, those too small removed, with their voxels and centres."""
+"""The lesions of one mask: connected components or ids, those too small removed, with their voxels and centres."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from nnunetv2_sizepenalty.evaluation.lesion_ids import has_ids
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.lesions import component_voxels, label_components, voxel_volume_mm3
 
@@ -17,6 +18,7 @@ class Instances:
     labels: 0 and the lesions. index: flat indices of the lesions' voxels, increasing; lesion: the lesion of each.
     voxels: the lesions' sizes, shape (n,).
     reach: labels of what a predicted lesion has to touch: `labels` itself, or the lesions dilated.
+    ids: of each lesion in its file, shape (n,); None where lesions are components.
     """
 
     labels: np.ndarray
@@ -24,6 +26,7 @@ class Instances:
     lesion: np.ndarray
     voxels: np.ndarray
     reach: np.ndarray
+    ids: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.voxels)
@@ -38,14 +41,19 @@ class Instances:
 def find_instances(
     mask: np.ndarray, spacing_mm: Sequence[float], protocol: Protocol, *, is_reference: bool
 ) -> Instances:
-    """The lesions of a boolean mask under `protocol`."""
+    """The lesions of a mask under `protocol`: everything that is not 0 is lesion, in the order of their ids where
+    `protocol.instances` says that the mask holds such."""
     index = np.flatnonzero(mask)
-    reach = None
+    reach = ids = None
     if protocol.dilation and (is_reference or protocol.dilate_prediction):
         structure = ndimage.generate_binary_structure(mask.ndim, 2)
         dilated = ndimage.binary_dilation(mask, structure, iterations=protocol.dilation)
         reach, n = label_components(dilated, protocol.connectivity)
         labels = np.where(mask, reach, 0)
+    elif has_ids(protocol.instances, is_reference=is_reference):
+        ids, number = np.unique(mask.ravel()[index], return_inverse=True)
+        labels, n = np.zeros(mask.shape, dtype=np.uint32), len(ids)
+        labels.ravel()[index] = number + 1
     else:
         labels, n = label_components(mask, protocol.connectivity)
     lesion = labels.ravel()[index]
@@ -56,4 +64,5 @@ def find_instances(
             number = np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)]).astype(labels.dtype)
             labels.ravel()[index] = lesion = number[lesion]
             index, lesion, voxels = index[lesion > 0], lesion[lesion > 0], voxels[keep]
-    return Instances(labels, index, lesion, voxels, reach if is_reference and reach is not None else labels)
+            ids = None if ids is None else ids[keep]
+    return Instances(labels, index, lesion, voxels, reach if is_reference and reach is not None else labels, ids)

@@ -7,6 +7,7 @@ import numpy as np
 from nnunetv2_sizepenalty.evaluation import formulas
 from nnunetv2_sizepenalty.evaluation.kinds import FALSE_POSITIVE, REFERENCE, UNMATCHED
 from nnunetv2_sizepenalty.evaluation.matching import Overlaps
+from nnunetv2_sizepenalty.evaluation.metrics import LESION_ID
 from nnunetv2_sizepenalty.evaluation.pairing import Pairing
 from nnunetv2_sizepenalty.lesions import size_of, size_unit
 
@@ -20,7 +21,8 @@ def lesion_rows(
         lesion_masd: of each matched pair, shape (tp,); empty where no surface was compared.
 
     Returns:
-        The columns of lesions.csv without case, label and centroid; and the centroids, voxel indices (rows, axes).
+        The columns of lesions.csv without case, label and centroid, and `LESION_ID` where a mask holds ids; and the
+        centroids, voxel indices (rows, axes).
     """
     ref, pred, match, detection = pairing.reference, pairing.prediction, pairing.match, pairing.detection
     n = len(ref)
@@ -49,6 +51,9 @@ def lesion_rows(
         "rve": padded(rve, np.nan),
         "lesion_masd": padded(masd, np.nan),
     }
+    if any(side.ids is not None for side in (ref, pred)):
+        ids = [np.full(len(side), None) if side.ids is None else side.ids.astype(object) for side in (ref, pred)]
+        columns[LESION_ID] = np.concatenate([ids[0], ids[1][extra]])
     return columns, np.concatenate([ref.centroids(), pred.centroids()[extra]])
 
 

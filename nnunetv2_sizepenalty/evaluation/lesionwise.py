@@ -24,7 +24,7 @@ COLUMNS = ("lesionwise_dice", "lesionwise_hd95", "lesionwise_tp", "lesionwise_fp
 
 
 def score(pairing: Pairing, spacing_mm: Sequence[float], above_mm3: float) -> dict[str, float]:
-    """The columns of `COLUMNS` for one case.
+    """Computes the columns of `COLUMNS` for one case.
 
     Reference lesions of `above_mm3` or less are left out, and so are the predicted lesions that touch them; each
     false positive adds a lesion of Dice 0 and HD95 374 mm. For 3D masks.
@@ -56,7 +56,7 @@ def _lesion_hd95(ref: Instances, pred: Instances, touching: Overlaps, lesion: in
 
 
 def surfel_hd95(reference: np.ndarray, prediction: np.ndarray, spacing_mm: Sequence[float]) -> float:
-    """The larger of the two directed 95th percentiles of the distance between surface elements, weighted by area.
+    """Computes the larger directed 95th percentile of the distance between surface elements, weighted by area.
 
     A surface element sits on a corner between voxels; its area is that of the marching-cubes triangles in its 2 x 2 x 2
     neighbourhood (DeepMind's surface-distance). 374 mm where one mask is empty.

@@ -11,7 +11,8 @@ import SimpleITK as sitk
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.lesions import SizeUnit, Spacing, size_unit
-from nnunetv2_sizepenalty.nnunet_io.spacing import reader_unit, spacing_of
+from nnunetv2_sizepenalty.nnunet_io.image_reader import find_reader
+from nnunetv2_sizepenalty.nnunet_io.spacing import affine_of, reader_unit, spacing_of
 
 SITK_ENDINGS = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".gipl.gz", ".gipl")
 NNUNET_ENDINGS = (".png", ".bmp", ".tif", ".tiff")
@@ -45,7 +46,8 @@ class Grid:
             ("direction", direction, direction_o),
         ):
             if np.abs(ours - theirs).max() > TOLERANCE:
-                return f"{name} {np.round(ours, 4).tolist()} instead of {np.round(theirs, 4).tolist()}"
+                ours, theirs = ((np.round(part, 4) + 0.0).tolist() for part in (ours, theirs))  # no -0.0
+                return f"{name} {ours} instead of {theirs}"
         return None
 
     def _parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -127,18 +129,7 @@ def _read_nnunet(reader, path: Path) -> tuple[np.ndarray, np.ndarray, Sequence[f
         array, properties = reader.read_seg(str(path))
     if len(array) != 1:
         raise ValueError(f"{len(array)} channels")
-    spacing = spacing_of(properties)
-    affine = np.diag([*spacing[::-1], 1.0])
-    if "sitk_stuff" in properties:
-        stuff = properties["sitk_stuff"]
-        n = len(stuff["spacing"])
-        affine[:n, :n] = np.array(stuff["direction"]).reshape(n, n) * stuff["spacing"]
-        affine[:n, 3] = stuff["origin"]
-        affine[:2] *= -1
-    elif "nibabel_stuff" in properties:
-        stuff = properties["nibabel_stuff"]
-        affine = np.array(stuff.get("reoriented_affine", stuff["original_affine"]))
-    return array[0], affine, spacing
+    return array[0], affine_of(properties), spacing_of(properties)
 
 
 def mask_reader(folder: str | Path, dataset_json: dict | None = None) -> tuple[MaskReader, dict[str, Path]]:
@@ -170,12 +161,4 @@ def _reader_class(ending: str, dataset_json: dict | None, example: Path) -> type
     named = (dataset_json or {}).get("overwrite_image_reader_writer", "None")
     if named in ("None", "SimpleITKIO") and ending.lower() in SITK_ENDINGS:
         return None
-    from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
-
-    content = {"file_ending": ending, "overwrite_image_reader_writer": named}
-    # nnU-Net tries its readers in turn and prints each failure.
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        try:
-            return determine_reader_writer_from_dataset_json(content, str(example), verbose=False)
-        except RuntimeError:
-            raise UserError(f"{example}: none of nnU-Net's readers reads it; convert the masks to .nii.gz") from None
+    return find_reader({"file_ending": ending, "overwrite_image_reader_writer": named}, example)

@@ -1,6 +1,6 @@
 """Which predicted lesion belongs to which reference lesion: overlaps, detection, one-to-one matching."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,6 +36,13 @@ class Overlaps:
     def _sizes(self) -> tuple[np.ndarray, np.ndarray]:
         """Voxels of the predicted and of the reference lesion of each pair."""
         return self.prediction_voxels[self.prediction - 1], self.reference_voxels[self.reference - 1]
+
+    def of_kept(self, kept: np.ndarray) -> "Overlaps":
+        """Returns the pairs whose predicted lesion is kept, boolean, shape (n_prediction,); numbers stay."""
+        pairs = kept[self.prediction - 1]
+        return replace(
+            self, reference=self.reference[pairs], prediction=self.prediction[pairs], voxels=self.voxels[pairs]
+        )
 
 
 @dataclass(frozen=True)
@@ -76,16 +83,18 @@ def _passes(overlaps: Overlaps, rule: Rule) -> np.ndarray:
     return getattr(overlaps, rule.metric) >= rule.threshold
 
 
-def detect(overlaps: Overlaps, rule: Rule, match: Match) -> Detection:
+def detect(overlaps: Overlaps, rule: Rule, match: Match, kept: np.ndarray | None = None) -> Detection:
     """A reference lesion is detected when a predicted lesion meets `rule` with it; a predicted lesion that meets it
     with none is a false positive. Many predicted lesions may detect one, and one may detect many ("matched": the
-    one-to-one pairs of `match` alone count)."""
+    one-to-one pairs of `match` alone count). Predicted lesions that are not `kept` (boolean, shape (n_prediction,)) are
+    as if not there."""
+    kept = np.ones(len(overlaps.prediction_voxels), dtype=bool) if kept is None else kept
     detected = np.zeros(len(overlaps.reference_voxels), dtype=bool)
-    false_positive = np.ones(len(overlaps.prediction_voxels), dtype=bool)
+    false_positive = kept.copy()
     if rule.metric == "matched":
         pairs = match.reference, match.prediction
     else:
-        passes = _passes(overlaps, rule)
+        passes = _passes(overlaps, rule) & kept[overlaps.prediction - 1]
         pairs = overlaps.reference[passes], overlaps.prediction[passes]
     detected[pairs[0] - 1] = True
     false_positive[pairs[1] - 1] = False

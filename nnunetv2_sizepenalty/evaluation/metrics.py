@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from nnunetv2_sizepenalty.lesions import ML, PX, SizeUnit
 
@@ -16,10 +17,16 @@ class Metric:
     better: int = 0
     unit: str = ""
 
+    @property
+    def heading(self) -> str:
+        """The title with its unit."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
 
+
+@cache
 def metrics_in(unit: SizeUnit) -> dict[str, Metric]:
     """The columns of cases.csv after `case` and `label`, in order, where sizes are given in `unit`."""
-    size, sized = unit.quantity, unit.column
+    size, sized, length = unit.quantity, unit.column, unit.length
     rows = (
         Metric("n_reference", "reference lesions", "connected components of the reference"),
         Metric("n_prediction", "predicted lesions", "connected components of the prediction"),
@@ -43,17 +50,17 @@ def metrics_in(unit: SizeUnit) -> dict[str, Metric]:
         Metric("fp", "FP", "predicted lesions without a match", -1),
         Metric("fn", "FN", "reference lesions without a match", -1),
         Metric("sq_matched", "SQ of matched", "mean IoU of the matched pairs, undefined where none is matched", +1),
-        Metric("assd", "ASSD", "mean distance of the voxels of both surfaces to the other surface", -1, "mm"),
-        Metric("masd", "MASD", "mean of the two directed mean surface distances", -1, "mm"),
-        Metric("hd95", "HD95", "larger of the two directed 95th percentiles of the surface distance", -1, "mm"),
+        Metric("assd", "ASSD", "mean distance of the voxels of both surfaces to the other surface", -1, length),
+        Metric("masd", "MASD", "mean of the two directed mean surface distances", -1, length),
+        Metric("hd95", "HD95", "larger of the two directed 95th percentiles of the surface distance", -1, length),
         Metric("nsd", "NSD", "share of both surfaces within the tolerance of the other", +1),
-        Metric("lesion_masd", "lesion MASD", "masd of each matched pair, mean over the pairs", -1, "mm"),
+        Metric("lesion_masd", "lesion MASD", "masd of each matched pair, mean over the pairs", -1, length),
     )
     return {row.name: row for row in rows}
 
 
-# By column, whatever the unit; tables, the report and the docs take titles from here.
-METRICS: dict[str, Metric] = metrics_in(ML) | metrics_in(PX)
+# By column, whatever the unit of sizes; `metrics_in` tells that of distances.
+METRICS: dict[str, Metric] = metrics_in(PX) | metrics_in(ML)
 CASE_KEYS = ("case", "label")
 
 
@@ -74,7 +81,10 @@ def unit_of(names: Iterable[str]) -> SizeUnit:
 
 CASE_COLUMNS: tuple[str, ...] = case_columns(ML)
 
-# `lesion` numbers the component in its own mask.
+# Appended where masks hold lesion ids: the row's id in its file, empty for a component.
+LESION_ID = "lesion_id"
+
+# `lesion` numbers the lesion in its own mask, from 1; ids go in their order.
 LESION_COLUMNS: tuple[str, ...] = (
     "case",
     "label",
@@ -87,11 +97,11 @@ LESION_COLUMNS: tuple[str, ...] = (
     "matched_iou",  # of the matched pair, NaN without one
     "dice",  # of a reference lesion against the predicted lesions that touch it, 0 when missed; NaN for predicted
     "rve",  # the same, 1 when missed; NaN for predicted
-    "lesion_masd",  # of the matched pair in mm, NaN without one
+    "lesion_masd",  # of the matched pair in mm (pixels without a spacing), NaN without one
     "z",  # centroid as a voxel index (z, y, x), first axis of the array first; 2D has z = 0
     "y",
     "x",
-    "x_mm",  # centroid in world coordinates, RAS+ (NIfTI's, NiiVue's, Slicer's), mm
+    "x_mm",  # centroid in world coordinates, RAS+ (NIfTI's, NiiVue's, Slicer's), mm (_px: pixels)
     "y_mm",
     "z_mm",
 )

@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass
 
+from nnunetv2_sizepenalty.evaluation import lesion_ids
+from nnunetv2_sizepenalty.lesions import ML, PX, SizeUnit
+
 # With and without a threshold.
 SCORED, PLAIN = ("iou", "dice", "share"), ("overlap", "matched", "picai", "msseg")
 NAMES = {
@@ -43,6 +46,11 @@ class Rule:
             written = ", ".join([*(f"{name}:T" for name in SCORED), *PLAIN])
             raise ValueError(f"{text!r} is no rule ({error}); write one of {written}") from None
 
+    @property
+    def option(self) -> str:
+        """As `parse` reads it and a command takes it, such as "share:0.1"."""
+        return f"{self.metric}:{self.threshold:g}" if self.metric in SCORED else self.metric
+
     def __str__(self) -> str:
         words = NAMES[self.metric]
         return f"{words} >= {self.threshold:g}" if self.metric in SCORED else words
@@ -70,6 +78,7 @@ class Protocol:
     best_sum: the one-to-one pairs are those of the largest sum of scores, not the best pair first.
     appends: the columns that are added to cases.csv, by their name in `challenge_columns.COLUMNS`.
     lesionwise_above_mm3: those columns are over reference lesions above this size (BraTS-METS 2026: of at least it).
+    instances: which masks hold lesion ids (`lesion_ids.py`): "reference", "prediction", "both" or "none".
     """
 
     name: str = "default"
@@ -88,12 +97,17 @@ class Protocol:
     best_sum: bool = False
     appends: str | None = None
     lesionwise_above_mm3: float | None = None
+    instances: str = lesion_ids.NONE
 
     def __post_init__(self):
         if self.matching.metric not in ("iou", "dice"):
             raise ValueError(f"matching needs iou:T or dice:T, got {self.matching.metric}")
         if self.connectivity not in (None, 4, 6, 8, 18, 26):
             raise ValueError(f"connectivity is 6, 18 or 26 (in 2D 4 or 8), got {self.connectivity}")
+        if self.instances not in (lesion_ids.NONE, *lesion_ids.CHOICES):
+            raise ValueError(f"instances are {', '.join(lesion_ids.CHOICES)}, got {self.instances}")
+        if self.instances != lesion_ids.NONE and (self.dilation or self.joined_by):
+            raise ValueError(f"{self.name} joins lesions that lie close, and ids keep them apart")
         if self.dilation and self.filter_reference:
             raise ValueError("a reference whose lesions are dilated can't be filtered")
         if self.nsd_mm < 0 or self.min_voxels < 0 or self.min_mm3 < 0:
@@ -109,16 +123,24 @@ class Protocol:
 
     @property
     def description(self) -> str:
-        """One line, such as "thesis: 18 (2D: 8)-connectivity, predictions under 5 voxels removed, ..."."""
+        """`described` for images with a spacing."""
+        return self.described(ML)
+
+    def described(self, unit: SizeUnit) -> str:
+        """One line, such as "thesis: 18 (2D: 8)-connectivity, predictions under 5 voxels removed, ...".
+
+        Args:
+            unit: of sizes; without a spacing what is set in mm counts in pixels.
+        """
         smallest = [f"{self.min_voxels:g} voxels"] * (self.min_voxels > 0)
-        smallest += [f"{self.min_mm3:g} mm^3"] * (self.min_mm3 > 0)
+        smallest += [f"{self.min_mm3:g} {PX if unit == PX else 'mm^3'}"] * (self.min_mm3 > 0)
         whose = "lesions" if self.filter_reference else "predictions"
         parts = [
-            f"{self.name}: {self.connectivity or '18 (2D: 8)'}-connectivity",
+            f"{self.name}: {lesion_ids.in_words(self.instances, self.connectivity)}",
             f"{whose} under {' or '.join(smallest)} removed" if smallest else "nothing removed",
             f"detected: {self.detection}",
             f"matched: {self.matching}{' (largest sum)' * self.best_sum}",
-            f"NSD within {self.nsd_mm:g} mm",
+            f"NSD within {self.nsd_mm:g} {unit.length}",
         ]
         if not math.isnan(self.both_empty):
             parts.append(f"Dice and lesion F1 of two empty masks: {self.both_empty:g}")

@@ -38,7 +38,7 @@ TEXT_COLUMNS = ("case", "label", "kind", "stratum")
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A CSV that was written here: an empty cell is NaN, and a case or label called "NA" or "none" stays text."""
+    """Reads a CSV that was written here: an empty cell is NaN, and a case or label called "NA" or "none" stays text."""
     numbers = [column for column in pd.read_csv(path, nrows=0).columns if column not in TEXT_COLUMNS]
     return pd.read_csv(
         path,
@@ -49,7 +49,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def read_evaluation(folder: str | Path) -> Evaluation:
-    """What `write_evaluation` wrote.
+    """Reads what `write_evaluation` wrote.
 
     Raises:
         UserError: `folder` is not the output of `evaluate`.

@@ -11,7 +11,7 @@ KEYS = ["case", "label"]
 
 
 def repeats_of(runs: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
-    """The runs of one model as repeats that each hold every case once.
+    """Sorts the runs of one model into repeats that each hold every case once.
 
     Runs of the same cases are repeats of each other, runs of disjoint cases are folds; repeat i takes the i-th run of
     every fold.
@@ -48,7 +48,7 @@ def repeats_of(runs: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
 
 
 def mean_over_repeats(repeats: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Each case's metrics averaged over the repeats in which they are defined; rows and columns as in a repeat."""
+    """Averages each case's metrics over the repeats in which they are defined; rows and columns as in a repeat."""
     if len(repeats) == 1:
         return repeats[0]
     mean = pd.concat(repeats).groupby(KEYS, sort=False).mean(numeric_only=True).reset_index()
@@ -56,7 +56,9 @@ def mean_over_repeats(repeats: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def mean_of_fold_means(runs: Sequence[pd.DataFrame], metric: str, label: str) -> float:
-    """The mean over the runs of each run's mean of a metric: the thesis's tables are close to it and to the mean over
-    cases, and equal to neither."""
+    """Computes the mean over the runs of each run's mean of a metric.
+
+    The thesis's tables are close to it and to the mean over cases, and equal to neither.
+    """
     means = [run.loc[run["label"] == label, metric].mean() for run in runs]
     return float(np.nanmean(means)) if np.isfinite(means).any() else float("nan")

@@ -9,6 +9,7 @@ import numpy as np
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.case import CaseScores, score_case
 from nnunetv2_sizepenalty.evaluation.joining import joining_masks
+from nnunetv2_sizepenalty.evaluation.lesion_ids import foreign_values, lesion_map
 from nnunetv2_sizepenalty.evaluation.masks import Grid, MaskReader
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.lesions.boxes import bounding_box
@@ -50,9 +51,10 @@ def score_pair(setup: ScoringSetup, pair: Pair) -> tuple[list[CaseScores], Grid]
         return f"{pair.reference}: {reason}"
     box = bounding_box(reference, prediction)
     reference, prediction = reference[box], prediction[box]
-    for path, array in ((pair.reference, reference), (pair.prediction, prediction)):
-        if unknown := setup.labels.unknown(array):
-            return f"{path}: holds labels {unknown} that dataset.json does not name"
+    instances = setup.protocol.instances
+    for path, array, is_reference in ((pair.reference, reference, True), (pair.prediction, prediction, False)):
+        if foreign := foreign_values(setup.labels, array, instances, is_reference=is_reference):
+            return f"{path}: {foreign}"
     if setup.labels.ignore is not None:
         ignored = reference == setup.labels.ignore
         reference, prediction = np.where(ignored, 0, reference), np.where(ignored, 0, prediction)
@@ -60,6 +62,8 @@ def score_pair(setup: ScoringSetup, pair: Pair) -> tuple[list[CaseScores], Grid]
     scores = []
     for label in setup.labels.foreground:
         joining = joining_masks(label.values, reference, prediction, setup.protocol)
-        score = score_case(label.mask(reference), label.mask(prediction), grid.spacing_mm, setup.protocol, joining)
+        ours = lesion_map(label, reference, instances, is_reference=True)
+        theirs = lesion_map(label, prediction, instances, is_reference=False)
+        score = score_case(ours, theirs, grid.spacing_mm, setup.protocol, joining)
         scores.append(dataclasses.replace(score, centroid=score.centroid + offset))
     return scores, grid

@@ -16,6 +16,7 @@ import numpy as np
 from nnunetv2_sizepenalty.evaluation.matching import Detection, Overlaps, find_overlaps
 from nnunetv2_sizepenalty.evaluation.protocols import SHARE
 from nnunetv2_sizepenalty.lesions import component_voxels
+from nnunetv2_sizepenalty.lesions.boxes import values_inside
 from nnunetv2_sizepenalty.lesions.nearest import NearestLesion
 
 DEFAULT_SHARE = SHARE.threshold
@@ -76,14 +77,14 @@ class ShareCounter:
         """
         origin = np.zeros(prediction_labels.ndim, dtype=int) if origin is None else np.asarray(origin)
         predicted_voxels = component_voxels(prediction_labels, n)
-        hit, inside = _at(prediction_labels, self._lesion_at - origin)
+        hit, inside = values_inside(prediction_labels, self._lesion_at - origin)
         overlaps = find_overlaps(self._lesion[inside], hit, self._voxels, predicted_voxels)
         if not len(overlaps.voxels):
             return Shares(overlaps, overlaps.voxels)
         pairs = _Pairs(overlaps)
         # A component that touches one lesion is that lesion's part as a whole.
         voxels = np.where(pairs.alone, predicted_voxels[overlaps.prediction - 1], 0)
-        component, inside = _at(prediction_labels, self._rim_at - origin)
+        component, inside = values_inside(prediction_labels, self._rim_at - origin)
         lesion, at = self._rim_lesion[inside], self._rim_at[inside]
         pair = pairs.find(component, lesion)
         forgiven = pair >= 0
@@ -145,19 +146,13 @@ class _Pairs:
         return self._reference[first:last]
 
 
-def _at(labels: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The labels at those voxel indices that lie in the array, and which do."""
-    inside = ((where >= 0) & (where < labels.shape)).all(axis=1)
-    return labels[tuple(where[inside].T)], inside
-
-
 def _rims(labels: np.ndarray, where: np.ndarray, lesion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Background voxels within one voxel (26 neighbours, 8 in 2D) of a lesion: their indices and that lesion. A voxel
     stands there once for each of several lesions."""
     steps = np.array([step for step in itertools.product((-1, 0, 1), repeat=labels.ndim) if any(step)])
     at = (where[:, None] + steps).reshape(-1, labels.ndim)
     lesion = np.repeat(lesion, len(steps))
-    value, inside = _at(labels, at)
+    value, inside = values_inside(labels, at)
     at, lesion = at[inside][value == 0], lesion[inside][value == 0]
     flat = np.ravel_multi_index(tuple(at.T), labels.shape)
     stride = int(labels.max(initial=0)) + 1

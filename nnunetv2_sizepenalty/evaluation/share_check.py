@@ -48,7 +48,7 @@ class ShareSummary:
 
 
 def share_metrics(detection: Detection) -> dict[str, float]:
-    """The columns that are appended to cases.csv, from what the share rule detects."""
+    """Computes the columns that are appended to cases.csv from what the share rule detects."""
     found, lesions = int(detection.detected.sum()), len(detection.detected)
     return {
         "missed_share": lesions - found,
@@ -58,7 +58,7 @@ def share_metrics(detection: Detection) -> dict[str, float]:
 
 
 def find_oversized(overlaps: Overlaps, factor: float = OVERSIZED) -> tuple[Oversized, ...]:
-    """The oversized components of one case; none where it has no lesion."""
+    """Finds the oversized components of one case; none where it has no lesion."""
     reference, prediction = overlaps.reference_voxels, overlaps.prediction_voxels
     n = len(prediction) + 1
     touched = np.bincount(overlaps.prediction, minlength=n)[1:]
@@ -69,14 +69,20 @@ def find_oversized(overlaps: Overlaps, factor: float = OVERSIZED) -> tuple[Overs
 
 
 def oversized_warning(share: ShareSummary, named: int = 3) -> str | None:
-    """Names the first oversized components in one line, with the lesions found under both rules; None without any."""
-    where = [f"{case} component {c.lesion} ({c.times:.3g} x)" for case, of in share.oversized.items() for c in of]
+    """Names the first oversized components in one line, with the detection rate under both rules; None without any."""
+    where = [f"{case} lesion {c.lesion} ({c.times:.3g} x)" for case, of in share.oversized.items() for c in of]
     if not where:
         return None
     more = f" and {len(where) - named} more" if len(where) > named else ""
+    protocol, by_share = (
+        f"{found} of {share.lesions} lesions ({found / share.lesions:.0%}) with {false_positives} false positives"
+        for found, false_positives in (
+            (share.detected, share.false_positives),
+            (share.detected_by_share, share.false_positives_by_share),
+        )
+    )
     return (
-        f"{len(where)} predicted components cover more than {OVERSIZED:g} times the lesions that they touch: "
-        f"{', '.join(where[:named])}{more}. The protocol counts {share.detected} of {share.lesions} lesions as found, "
-        f"the share rule {share.detected_by_share} (false positives {share.false_positives} and "
-        f"{share.false_positives_by_share})"
+        f"predicted components of more than {OVERSIZED:g} times the volume of the lesions that they touch (where they "
+        f"touch none, of all in the case): {', '.join(where[:named])}{more}. The protocol finds {protocol}, the share "
+        f"rule {by_share}"
     )

@@ -14,13 +14,14 @@ from nnunetv2_sizepenalty.evaluation.summary import Aggregate, Estimate
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+_TIE = 1e-12
 
 # From the sums over cases, shape (rows, ...), and the number of cases to the statistics, shape (statistics, ...).
 OfSums = Callable[[np.ndarray, int], np.ndarray]
 
 
 def bootstrap(rows: np.ndarray, of_sums: OfSums, bounds: tuple[ArrayLike, ArrayLike]) -> list[Estimate]:
-    """Statistics that depend on sums over cases alone, with the interval of each when cases are resampled.
+    """Computes statistics that depend on sums over cases alone, with the interval of each when cases are resampled.
 
     Args:
         rows: what is summed, shape (rows, cases).
@@ -29,7 +30,8 @@ def bootstrap(rows: np.ndarray, of_sums: OfSums, bounds: tuple[ArrayLike, ArrayL
 
     Returns:
         An estimate a statistic. Its interval is "BCa", "percentile" where BCa is undefined (for instance where all
-        values are equal) or "none" below two cases. The same rows always give the same interval.
+        values are equal) or "none" below two cases. A row always gives the same interval,
+        whatever stands beside it.
     """
     n = rows.shape[1]
     with np.errstate(all="ignore"):
@@ -37,7 +39,10 @@ def bootstrap(rows: np.ndarray, of_sums: OfSums, bounds: tuple[ArrayLike, ArrayL
 
     def statistic(drawn: np.ndarray, axis: int = -1) -> np.ndarray:
         drawn = np.moveaxis(drawn, axis, -1)
-        return of_sums(_resampled_sums(rows, drawn), drawn.shape[-1])
+        found = of_sums(_resampled_sums(rows, drawn), drawn.shape[-1])
+        # BCa counts the resamples below the value: those that draw each case once are it, whatever the rounding.
+        same = value.reshape(-1, *(1,) * (found.ndim - 1))
+        return np.where(np.isclose(found, same, rtol=_TIE, atol=_TIE), same, found)
 
     low, high, how = (np.full(len(value), fill, dtype=object) for fill in (math.nan, math.nan, "none"))
     for method in ("BCa", "percentile") if n > 1 else ():
@@ -78,7 +83,7 @@ def _resampled_sums(rows: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 
 def mean_estimates(rows: np.ndarray) -> list[Estimate]:
-    """The mean of each row, shape (rows, cases)."""
+    """Computes the mean of each row, shape (rows, cases)."""
     # Rows that are constant become exactly 0 and stay so under every resampling.
     start = rows[:, :1] if rows.shape[1] else np.zeros((len(rows), 1))
 
@@ -90,15 +95,15 @@ def mean_estimates(rows: np.ndarray) -> list[Estimate]:
 
 
 def mean_estimate(values: Sequence[float]) -> Estimate:
-    """Mean over the cases that have a value."""
+    """Computes the mean over the cases that have a value."""
     values = np.asarray(values, dtype=float)
     return mean_estimates(values[None, ~np.isnan(values)])[0]
 
 
 def ratio_estimates(numerators: Sequence[Sequence[float]], denominator: Sequence[float]) -> list[Estimate]:
-    """sum(numerator) / sum(denominator) over cases, for each numerator; cases whose denominator is 0 are left out.
+    """Computes sum(numerator) / sum(denominator) over cases, for each numerator.
 
-    Proportions of lesions and pooled Dice are such ratios.
+    Cases whose denominator is 0 are left out. Proportions of lesions and pooled Dice are such ratios.
     """
     rows = np.array([*numerators, denominator], dtype=float)
     rows = rows[:, rows[-1] > 0]
@@ -109,12 +114,12 @@ def ratio_estimates(numerators: Sequence[Sequence[float]], denominator: Sequence
 
 
 def ratio_estimate(numerator: Sequence[float], denominator: Sequence[float]) -> Estimate:
-    """`ratio_estimates` of one numerator."""
+    """Computes `ratio_estimates` of one numerator."""
     return ratio_estimates([numerator], denominator)[0]
 
 
 def lin_ccc(x: Sequence[float], y: Sequence[float]) -> Estimate:
-    """Lin's concordance correlation coefficient with variances over n (Lin 1989, doi:10.2307/2532051).
+    """Computes Lin's concordance correlation coefficient with variances over n (Lin 1989, doi:10.2307/2532051).
 
     One case has no concordance: the value is undefined.
     """
@@ -133,7 +138,11 @@ def _concordance(sums: np.ndarray, n: int) -> np.ndarray:
 
 
 def aggregate(values: pd.DataFrame, reasons: Sequence[str]) -> dict[str, Aggregate]:
-    """Every column of `values` over its rows, the cases; `reasons` says for each case why a value is undefined."""
+    """Summarises every column of `values` over its rows, the cases.
+
+    Args:
+        reasons: for each case, why a value of it is undefined.
+    """
     matrix = values.to_numpy(float).T
     undefined = np.isnan(matrix)
     result: dict[str, Aggregate] = {}

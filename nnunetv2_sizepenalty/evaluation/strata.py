@@ -19,7 +19,7 @@ def stratum_names(bins: SizeBins, *, of_cases: bool) -> list[str]:
 
 
 def in_stratum(name: str, sizes: np.ndarray, bins: SizeBins) -> np.ndarray:
-    """Which sizes belong to a stratum, shape as `sizes`. A size of 0 belongs to "all" and "none" alone."""
+    """Tells which sizes belong to a stratum, shape as `sizes`. A size of 0 belongs to "all" and "none" alone."""
     sizes = np.asarray(sizes, dtype=float)
     if name == ALL:
         return np.ones(sizes.shape, dtype=bool)

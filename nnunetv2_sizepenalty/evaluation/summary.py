@@ -1,7 +1,7 @@
 """What summary.json holds: every number over cases, by label and by size, as frozen records in the file's order."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from nnunetv2_sizepenalty.evaluation.nan_json import Number
@@ -105,11 +105,13 @@ class Tables:
 class GroupTables:
     """One column of the --groups CSV: the tables per value, and the mean over the values' means of each metric.
 
-    With a column of folds, `mean_of_means` is the mean of the fold means.
+    With a column of folds, `mean_of_means` is the mean of the fold means. A value of one case is not summed up: it
+    stands in `single_cases` (value -> case) and enters no mean. Below two groups of several cases there is no mean.
     """
 
     tables: dict[str, Tables]
     mean_of_means: dict[str, Number]
+    single_cases: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

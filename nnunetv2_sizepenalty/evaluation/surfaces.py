@@ -33,16 +33,18 @@ class Distances:
     nearest: np.ndarray
 
 
-def extract_surface(instances: Instances, spacing_mm: Sequence[float]) -> Surface:
+def extract_surface(instances: Instances, spacing_mm: Sequence[float], *, of_each: bool = False) -> Surface:
     """The voxels with background across one of their faces: `mask ^ scipy.ndimage.binary_erosion(mask)` as a list.
 
-    Components never share a face, so this is every lesion's own surface too. The array's outermost layer must be
-    background (it is not looked beyond).
+    Components never share a face, so this is every lesion's own surface too. Lesions of ids may: `of_each` takes the
+    voxels with another lesion across a face as well. The array's outermost layer must be background (it is not looked
+    beyond).
     """
-    foreground = (instances.labels != 0).ravel()
+    labels = instances.labels.ravel()
     inner = np.ones(len(instances.index), dtype=bool)
     for stride in np.cumprod([1, *instances.labels.shape[:0:-1]]):
-        inner &= foreground[instances.index - stride] & foreground[instances.index + stride]
+        for beyond in (labels[instances.index - stride], labels[instances.index + stride]):
+            inner &= beyond == instances.lesion if of_each else beyond != 0
     index = instances.index[~inner]
     coordinates = np.stack(np.unravel_index(index, instances.labels.shape), axis=1)
     return Surface(index, coordinates * np.asarray(spacing_mm, dtype=float), instances.lesion[~inner])

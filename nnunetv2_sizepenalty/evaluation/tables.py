@@ -145,10 +145,14 @@ def summarise_share(cases: pd.DataFrame, oversized: dict[str, tuple[Oversized, .
 
 
 def group_tables(cases: pd.DataFrame, lesions: pd.DataFrame, bins: SizeBins, group: dict[str, str]) -> GroupTables:
-    """The tables of each value of a grouping (case -> value), and the mean of the values' means."""
+    """The tables of each value of a grouping (case -> value) with several cases, and the mean of the values' means."""
+    members: dict[str, list[str]] = {}
+    for case in cases["case"]:
+        members.setdefault(group[case], []).append(case)
     by_value = {
-        value: tables(cases[cases["case"].map(group) == value], lesions[lesions["case"].map(group) == value], bins)
-        for value in sorted({group[case] for case in cases["case"]})
+        value: tables(cases[cases["case"].isin(of_value)], lesions[lesions["case"].isin(of_value)], bins)
+        for value, of_value in sorted(members.items())
+        if len(of_value) > 1
     }
     means = pd.DataFrame(
         {
@@ -156,4 +160,5 @@ def group_tables(cases: pd.DataFrame, lesions: pd.DataFrame, bins: SizeBins, gro
             for value, of_value in by_value.items()
         }
     ).mean(axis=1)
-    return GroupTables(tables=by_value, mean_of_means={m: float(v) for m, v in means.items()} if len(means) else {})
+    single = {value: of_value[0] for value, of_value in sorted(members.items()) if len(of_value) == 1}
+    return GroupTables(by_value, {m: float(v) for m, v in means.items()} if len(by_value) > 1 else {}, single)

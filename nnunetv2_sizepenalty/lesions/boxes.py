@@ -1,4 +1,4 @@
-"""The box that holds what is in an array."""
+"""The box that holds what is in an array, and what a box holds."""
 
 from collections.abc import Sequence
 
@@ -36,3 +36,19 @@ def grow_box(box: Sequence[slice], margin: Sequence[int], shape: Sequence[int]) 
         slice(max(0, part.start - int(by)), min(n, part.stop + int(by)))
         for part, by, n in zip(box, margin, shape, strict=True)
     )
+
+
+def values_inside(array: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Looks up voxels of which some lie outside of the array.
+
+    Args:
+        where: indices, shape (voxels, axes).
+
+    Returns:
+        The values at those that lie inside, and which do, boolean, shape (voxels,).
+
+    >>> values_inside(np.array([[5, 6], [7, 8]]), np.array([[1, 0], [-1, 0], [0, 1]]))[0].tolist()
+    [7, 6]
+    """
+    inside = ((where >= 0) & (where < array.shape)).all(axis=1)
+    return array[tuple(where[inside].T)], inside

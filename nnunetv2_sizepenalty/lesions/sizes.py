@@ -18,6 +18,7 @@ class SizeUnit:
         name: in words and names of strata.
         key: in names of columns and files, as in `reference_ml`.
         quantity: what is measured, "volume" or "area".
+        length: unit of distances, "mm" or "px".
         decimals: that people are shown.
         edges: of the usual strata; those in mL are the thesis's (tables 5.4, 5.5).
     """
@@ -25,6 +26,7 @@ class SizeUnit:
     name: str
     key: str
     quantity: str
+    length: str
     decimals: int
     edges: tuple[float, ...]
 
@@ -40,12 +42,14 @@ class SizeUnit:
         return f"{of}_{self.key}"
 
     def columns(self, in_ml: Iterable[str]) -> tuple[str, ...]:
-        """Names of columns as they are where sizes are in mL, and what they are in this unit."""
-        return tuple(self.column(name.removesuffix("_ml")) if name.endswith("_ml") else name for name in in_ml)
+        """Names of columns as they are where sizes are in mL and distances in mm, and what they are in this unit."""
+        ends = {"ml": self.key, "mm": self.length}
+        parted = (name.rpartition("_") for name in in_ml)
+        return tuple(of + bar + ends.get(end, end) for of, bar, end in parted)
 
 
-ML = SizeUnit("mL", "ml", "volume", 2, (1.0, 5.0))
-PX = SizeUnit("px", "px", "area", 0, (10.0, 100.0, 1000.0))
+ML = SizeUnit("mL", "ml", "volume", "mm", 2, (1.0, 5.0))
+PX = SizeUnit("px", "px", "area", "px", 0, (10.0, 100.0, 1000.0))
 
 
 class Spacing(tuple[float, ...]):

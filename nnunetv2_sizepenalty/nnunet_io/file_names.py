@@ -15,6 +15,8 @@ FINAL, LATEST, BEST = "checkpoint_final.pth", "checkpoint_latest.pth", "checkpoi
 CHECKPOINTS = (FINAL, LATEST, BEST)
 VALIDATION = "validation"
 SUMMARY = "summary.json"
+# what nnUNetv2_predict was called with, beside its masks
+PREDICTION_ARGUMENTS = "predict_from_raw_data_args.json"
 
 NNUNET_PLANS = "nnUNetPlans"
 # what nnUNetv2_export_model_to_zip takes along beside checkpoints; a fold without the last two can't be exported

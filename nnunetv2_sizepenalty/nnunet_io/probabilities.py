@@ -22,15 +22,24 @@ def read_probabilities(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     Raises:
         UserError: the file is truncated, something else, of another shape, or holds values outside 0 to 1.
     """
+    probabilities = _load(path)
+    check_probabilities(probabilities, shape, path)
+    return probabilities
+
+
+def count_channels(path: Path) -> int:
+    """Counts the channels of one case's probabilities; UserError where the file can't be read."""
+    return len(_load(path))
+
+
+def _load(path: Path) -> np.ndarray:
     try:
         with np.load(path) as file:
-            probabilities = file["probabilities"]
+            return file["probabilities"]
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{path} can't be read as nnU-Net's probabilities ({error}): delete and write it anew"
         ) from error
-    check_probabilities(probabilities, shape, path)
-    return probabilities
 
 
 def mean_probabilities(paths: Sequence[Path], shape: tuple[int, ...]) -> np.ndarray:

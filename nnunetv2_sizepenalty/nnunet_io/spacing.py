@@ -43,6 +43,24 @@ def spacing_of(properties: Mapping[str, Any]) -> Spacing:
     return spacing if matrix is None else Spacing(spacing, matrix=matrix)  # a file with a place has a spacing
 
 
+def affine_of(properties: Mapping[str, Any]) -> np.ndarray:
+    """Computes the matrix from voxel (x, y, z) to world (RAS+, mm) from the same, shape (4, 4).
+
+    Of a file that has no place only the spacing is in it.
+    """
+    affine = np.diag([*_of_steps(properties["spacing"])[::-1], 1.0])
+    if "sitk_stuff" in properties:
+        stuff = properties["sitk_stuff"]
+        n = len(stuff["spacing"])
+        affine[:n, :n] = np.reshape(stuff["direction"], (n, n)) * stuff["spacing"]
+        affine[:n, 3] = stuff["origin"]
+        affine[:2] *= -1  # ITK counts to the left and to the back, NIfTI to the right and to the front
+    elif "nibabel_stuff" in properties:
+        stuff = properties["nibabel_stuff"]
+        affine = np.array(stuff.get("reoriented_affine", stuff["original_affine"]))
+    return affine
+
+
 def same_grid(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Tells whether two files lie in the same place, as far as what nnU-Net's readers say of them is comparable."""
     pairs = [(one["spacing"], other["spacing"])]

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class, nnUNetBaseDataset
 
 from nnunetv2_sizepenalty.errors import UserError
@@ -33,6 +35,15 @@ def training_cases(folder: str | Path, fold: str) -> nnUNetBaseDataset:
             f"{folder}: case {missing[0]} of fold {fold} is not preprocessed ({len(missing)} of {len(cases)} are not)"
         )
     return dataset_class(str(folder), list(cases))
+
+
+def read_preprocessed(folder: str | Path, case: str) -> tuple[np.ndarray, dict[str, Any]]:
+    """Reads what nnU-Net preprocessed of a case: its segmentation (1, z, y, x), -1 outside its image, and properties.
+
+    The image is opened and not read.
+    """
+    _, segmentation, _, properties = infer_dataset_class(str(folder))(str(folder), [case]).load_case(case)
+    return np.asarray(segmentation), properties
 
 
 def _of_fold(folder: Path, cases: Sequence[str], fold: str) -> tuple[str, ...]:

@@ -7,11 +7,10 @@ import importlib
 _HOMES = {
     "Cut": "grid",
     "ENSEMBLE": "point",
-    "Grid": "grid",
-    "DetectionRule": "detection",
     "Objective": "objective",
     "OperatingPoint": "point",
     "Prediction": "predict",
+    "ThresholdGrid": "grid",
     "apply_folder": "apply",
     "bake_folder": "bake",
     "choose_operating_point": "search",

@@ -19,7 +19,7 @@ from nnunetv2_sizepenalty.nnunet_io.model_folder import copy_settings, read_sett
 from nnunetv2_sizepenalty.nnunet_io.probabilities import mean_probabilities
 from nnunetv2_sizepenalty.nnunet_io.spacing import same_grid, spacing_of
 from nnunetv2_sizepenalty.nnunet_io.thresholds import above, logit
-from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
+from nnunetv2_sizepenalty.operating_point.grid import Cut, ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, FILE, OperatingPoint
 from nnunetv2_sizepenalty.parallel import map_cases
 
@@ -82,7 +82,7 @@ class _Applied:
     plans: dict[str, Any]
     file_ending: str
     cuts: dict[str, Cut]
-    grid: Grid
+    grid: ThresholdGrid
 
 
 def apply_folder(

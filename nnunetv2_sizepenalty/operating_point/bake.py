@@ -18,7 +18,7 @@ from nnunetv2_sizepenalty.nnunet_io.classes import Labels
 from nnunetv2_sizepenalty.nnunet_io.fold_folder import fold_name
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
 from nnunetv2_sizepenalty.nnunet_io.thresholds import logit
-from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
+from nnunetv2_sizepenalty.operating_point.grid import Cut, ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, FILE, OperatingPoint
 from nnunetv2_sizepenalty.operating_point.stock_trainer import STOCK_TRAINER, check_stock_network
 
@@ -53,7 +53,7 @@ def shift_head(weights: Mapping[str, Tensor], labels: Labels, cuts: Mapping[str,
     return {**weights, name: bias.to(weights[name].dtype)}
 
 
-def postprocessing(grid: Grid, labels: Labels, cuts: Mapping[str, Cut]) -> tuple[list, list[dict]] | None:
+def postprocessing(grid: ThresholdGrid, labels: Labels, cuts: Mapping[str, Cut]) -> tuple[list, list[dict]] | None:
     """Makes the content of nnU-Net's postprocessing.pkl: functions and arguments; None where nothing is removed.
 
     Raises:

@@ -10,6 +10,7 @@ from batchgenerators.utilities.file_and_folder_operations import load_pickle
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.lesions import PX, size_unit
 from nnunetv2_sizepenalty.nnunet_io.file_names import SPLITS
+from nnunetv2_sizepenalty.nnunet_io.fold_folder import validated_cases, validation_summary
 from nnunetv2_sizepenalty.nnunet_io.folds import read_folds
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
 from nnunetv2_sizepenalty.nnunet_io.probabilities import read_probabilities
@@ -20,7 +21,7 @@ from nnunetv2_sizepenalty.parallel import map_cases
 
 
 def check_held_out(model: ModelFolder, fold: str) -> None:
-    """Raises UserError where the fold's checkpoint was trained on the cases that it validates."""
+    """Raises UserError where the fold's checkpoint was, or may have been, trained on the cases that it validates."""
     trainer, plans, configuration = model.identifier
     command = f"nnUNetv2_train {model.dataset} {configuration} FOLD -tr {trainer} -p {plans} --npz"
     if fold == "all":
@@ -36,6 +37,13 @@ def check_held_out(model: ModelFolder, fold: str) -> None:
                 f"fold {fold} trains on {len(both)} of the cases that it validates, such as {both[0]}: mend "
                 f"{model.preprocessed / SPLITS}, then `{command}` makes held-out probabilities"
             )
+        if validation_summary(model.fold_folder(fold)).is_file():
+            validated = validated_cases(model.fold_folder(fold), model.dataset_json["file_ending"])
+            if new := sorted({*parts.val} - {*validated}):
+                raise UserError(
+                    f"{model.preprocessed / SPLITS} has changed since fold {fold} was validated: it may have trained "
+                    f"on {new[0]}, which is to be chosen on; put the split back, or train anew with `{command}`"
+                )
 
 
 def check_same_cases(models: Sequence[ModelFolder], folds: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.nan_json import Number
 from nnunetv2_sizepenalty.operating_point.count_case import CaseCounts
-from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
+from nnunetv2_sizepenalty.operating_point.grid import Cut, ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.objective import Objective
 from nnunetv2_sizepenalty.operating_point.plateau import plateau
 from nnunetv2_sizepenalty.operating_point.scores import Scores
@@ -21,8 +21,8 @@ class Choice:
     Attributes:
         threshold, min_size: the cut.
         score: its objective on the cases that it was chosen on.
-        score_at_half, score_nnunet: that of `Grid.baselines`.
-        edge: the ends of the search that it lies at, see `Grid.edges`.
+        score_at_half, score_nnunet: that of `ThresholdGrid.baselines`.
+        edge: the ends of the search that it lies at, see `ThresholdGrid.edges`.
         all_tied: whether every cut has this score, so that nothing was chosen.
         within_one_se: the ends of the run of thresholds that are as good, see `plateau`; None in files of 0.1.0.
     """
@@ -68,7 +68,7 @@ class CrossFit:
     Attributes:
         cross_fitted: the score on this fold's cases of the cut that was chosen on the other folds': the honest one.
         optimistic: the score of the cut that was chosen on these very cases.
-        at_half, nnunet: that of `Grid.baselines`.
+        at_half, nnunet: that of `ThresholdGrid.baselines`.
         chosen: the cut chosen on the other folds' cases, None for the mean.
     """
 
@@ -88,7 +88,9 @@ def check_cross_fit(folds: Mapping[str, Collection[str]]) -> None:
             raise UserError(f"fold {fold} validates every case of the others: --cross-fit needs folds that differ")
 
 
-def cross_fit(folds: Mapping[str, Mapping[str, CaseCounts]], grid: Grid, objective: Objective) -> dict[str, CrossFit]:
+def cross_fit(
+    folds: Mapping[str, Mapping[str, CaseCounts]], grid: ThresholdGrid, objective: Objective
+) -> dict[str, CrossFit]:
     """Chooses for each fold on the others' cases and scores it on its own.
 
     Args:

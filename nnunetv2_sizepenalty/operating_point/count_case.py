@@ -6,11 +6,13 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from nnunetv2_sizepenalty.curves.sweep import sweep
-from nnunetv2_sizepenalty.evaluation.matching import match_one_to_one
-from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS
+from nnunetv2_sizepenalty.evaluation.detection import Detector
+from nnunetv2_sizepenalty.evaluation.instances import find_instances
+from nnunetv2_sizepenalty.evaluation.matching import find_overlaps, match_one_to_one
+from nnunetv2_sizepenalty.evaluation.protocols import PROTOCOLS, SHARE, Protocol, Rule
 from nnunetv2_sizepenalty.lesions import component_voxels, label_components, voxels_to_ml
-from nnunetv2_sizepenalty.operating_point.detection import DetectionRule, Detector, only_kept
-from nnunetv2_sizepenalty.operating_point.grid import Grid
+from nnunetv2_sizepenalty.lesions.boxes import values_inside
+from nnunetv2_sizepenalty.operating_point.grid import ThresholdGrid
 
 MATCHING = PROTOCOLS["default"].matching
 
@@ -55,11 +57,11 @@ COUNTED = tuple(field.name for field in fields(CaseCounts)[:-3])
 def count_case(
     probability: np.ndarray,
     reference: np.ndarray,
-    grid: Grid,
+    grid: ThresholdGrid,
     spacing_mm: Sequence[float],
     valid: np.ndarray | None = None,
     *,
-    detection: DetectionRule | None = None,
+    detection: Rule = SHARE,
     thresholds: Sequence[float] | None = None,
 ) -> CaseCounts:
     """Counts every cut of the grid on one case of one class.
@@ -70,15 +72,16 @@ def count_case(
         spacing_mm: (z, y, x).
         valid: where the reference is known, everywhere when None. Predicted voxels outside count for a component's
             size, as they do when a filter is applied, and for nothing else.
-        detection: the share rule when None.
+        detection: when a lesion is found.
         thresholds: increasing; those of the grid when None.
     """
     thresholds = grid.counted_thresholds if thresholds is None else thresholds
     sizes = grid.sizes_in_voxels(spacing_mm)
     if valid is not None:
         reference = reference & valid
-    labels, n_reference = label_components(reference, grid.connectivity)
-    detector = Detector(detection or DetectionRule(), labels, spacing_mm)
+    lesions = find_instances(reference, spacing_mm, Protocol(connectivity=grid.connectivity), is_reference=True)
+    lesions_at = np.column_stack(np.unravel_index(lesions.index, reference.shape))
+    detector = Detector(lesions, detection, spacing_mm)
     columns = {
         name: np.zeros((len(thresholds), len(sizes)), dtype=float if name == "matched_iou" else np.int64)
         for name in COUNTED
@@ -88,21 +91,24 @@ def count_case(
         if not mask.size:
             break
         predicted, n = label_components(mask, grid.connectivity)
-        voxels = component_voxels(predicted, n)
+        voxels = counted = component_voxels(predicted, n)
         if valid is not None:
             predicted = predicted * valid[box]
-        found = detector.find(predicted, n, [part.start for part in box])
-        overlaps, counted = found.overlaps, found.overlaps.prediction_voxels
+            counted = component_voxels(predicted, n)
+        origin = [part.start for part in box]
+        hit, inside = values_inside(predicted, lesions_at - origin)
+        overlaps = find_overlaps(lesions.lesion[inside], hit, lesions.voxels, counted)
+        detect = detector.of_kept(predicted, overlaps, origin)
         true_positive = np.bincount(overlaps.prediction, weights=overlaps.voxels, minlength=n + 1)[1:]
         for column, size in enumerate(sizes):
             keep = (voxels >= size) & (counted > 0)
-            match = match_one_to_one(only_kept(overlaps, keep), MATCHING)
-            detected = found.detect(keep)
+            match = match_one_to_one(overlaps.of_kept(keep), MATCHING)
+            detection = detect(keep, match)
             values = {
                 "true_positive": true_positive[keep].sum(),
                 "prediction": counted[keep].sum(),
-                "detected": detected.detected.sum(),
-                "false_positives": detected.false_positive.sum(),
+                "detected": detection.detected.sum(),
+                "false_positives": detection.false_positive.sum(),
                 "n_prediction": keep.sum(),
                 "matched": len(match.iou),
                 "matched_iou": match.iou.sum(),
@@ -111,7 +117,7 @@ def count_case(
                 columns[name][row, column] = value
     return CaseCounts(
         **columns,
-        reference=np.asarray(np.count_nonzero(labels)),
-        n_reference=np.asarray(n_reference),
+        reference=np.asarray(len(lesions.index)),
+        n_reference=np.asarray(len(lesions)),
         voxel_ml=np.asarray(voxels_to_ml(1, spacing_mm)),
     )

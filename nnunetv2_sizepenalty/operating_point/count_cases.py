@@ -28,28 +28,31 @@ def count_cases(
     Raises:
         UserError: a file of a case is unusable; what was counted before stays stored.
     """
-    todo = [case for case in cases if _lacking(case, thresholds)]
+    # Read once: another search of the same model may store other thresholds meanwhile.
+    stored = [_stored(case, thresholds) for case in cases]
+    todo = [case for case, counts in zip(cases, stored, strict=True) if counts is None]
     if thresholds and len(todo) < len(cases):
         print(f"{len(cases) - len(todo)} of {len(cases)} cases are counted already")
     if todo and todo[0].prediction:
         # Thresholds that follow the data need all cases' probabilities before the first is counted.
         at_once = not todo[0].grid.follows_data and len(todo[0].models) == 1
         predict_cases(todo, processes, partial(count, thresholds) if at_once else None)
-        todo = [case for case in todo if _lacking(case, thresholds)]
-    counted = {}
-    if todo:
-        results = map_cases(partial(count, thresholds), todo, processes=processes, description="counting")
-        counted = {(case.fold, case.name): result for case, result in zip(todo, results, strict=True)}
+        stored = [counts or _stored(case, thresholds) for case, counts in zip(cases, stored, strict=True)]
+        todo = [case for case, counts in zip(cases, stored, strict=True) if counts is None]
+    counted = map_cases(partial(count, thresholds), todo, processes=processes, description="counting") if todo else []
+    counted = iter(counted)
     found: dict[str, dict[str, dict[str, ClassCounts]]] = {}
-    for case in cases:
-        for name, counts in (counted.get((case.fold, case.name)) or case.load()).items():
+    for case, of_case in zip(cases, stored, strict=True):
+        for name, counts in (of_case or next(counted)).items():
             found.setdefault(name, {}).setdefault(case.fold, {})[case.name] = counts
     return found
 
 
-def _lacking(case: ValidationCase, thresholds: Thresholds) -> bool:
+def _stored(case: ValidationCase, thresholds: Thresholds) -> dict[str, ClassCounts] | None:
+    """The stored counts, None where some are lacking."""
     stored = case.load()
-    return stored is None or any(stored[name].lacking(wanted) for name, wanted in thresholds.items())
+    complete = stored and not any(stored[name].lacking(wanted) for name, wanted in thresholds.items())
+    return stored if complete else None
 
 
 def count(thresholds: Thresholds, case: ValidationCase) -> dict[str, ClassCounts]:

@@ -12,6 +12,7 @@ from nnunetv2_sizepenalty.nnunet_io.thresholds import logit
 from nnunetv2_sizepenalty.operating_point.choose import Choice
 from nnunetv2_sizepenalty.operating_point.objective import Objective
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, ClassPoint, OperatingPoint
+from nnunetv2_sizepenalty.pages.numbers import threshold
 
 _TICKS = (1e-5, 1e-3, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1 - 1e-3, 1 - 1e-5)
 _WARNING = "#b3261e"
@@ -49,8 +50,8 @@ def _scores(axis: Any, name: str, chosen: ClassPoint, objective: str) -> None:
             label="all folds" if together else f"fold {fold}",
             zorder=3 if together else 2,
         )[0]
-        if choice.within_one_se and (together or single):
-            ends = [float(logit(threshold)) for threshold in choice.within_one_se]
+        ends = [float(logit(end)) for end in choice.within_one_se or ()]
+        if len(set(ends)) == 2 and (together or single):
             axis.axvspan(*ends, color="0.9", lw=0, zorder=0, label="within one standard error")
         edge = bool(choice.edge)
         axis.plot(
@@ -74,7 +75,7 @@ def _scores(axis: Any, name: str, chosen: ClassPoint, objective: str) -> None:
 
 def _words(choice: Choice) -> str:
     size = f", at least {choice.min_size:g}" if choice.min_size else ""
-    return f"threshold {choice.threshold:.6g}{size}"
+    return f"threshold {threshold(choice.threshold)}{size}"
 
 
 def _reliability(axis: Any, calibration: Calibration) -> None:
@@ -102,7 +103,7 @@ def _volumes(axis: Any, calibration: Calibration) -> None:
     ):
         axis.bar(at + offset, [getattr(row, key) for row in rows], width=0.38, label=label)
     axis.axhline(1, color="0.6", lw=1)
-    axis.set_xticks(at, [f"{row.size}\n({row.cases} cases)" for row in rows])
+    axis.set_xticks(at, [f"{row.size}\n({row.cases} case{'s' * (row.cases > 1)})" for row in rows])
     ap, pooled = calibration.average_precision, calibration.pooled_average_precision
     axis.set(ylabel="ratio of volumes", title=f"average precision {ap:.3f} (pooled {pooled:.3f})")
     axis.legend(fontsize=8)

@@ -27,7 +27,7 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Grid:
+class ThresholdGrid:
     """What may be chosen, and what is counted besides.
 
     With several thresholds or sizes, nnU-Net's own (0.5, no filter) is among them; a single one is not searched.
@@ -77,7 +77,7 @@ class Grid:
         size = self.sizes[0] if len(self.sizes) == 1 else NO_FILTER
         return {"at_half": Cut(DEFAULT_THRESHOLD, size), "nnunet": Cut(DEFAULT_THRESHOLD, NO_FILTER)}
 
-    def with_thresholds(self, thresholds: Iterable[float]) -> "Grid":
+    def with_thresholds(self, thresholds: Iterable[float]) -> "ThresholdGrid":
         """Returns this grid with other thresholds, and 0.5."""
         return replace(self, thresholds=tuple({*thresholds, DEFAULT_THRESHOLD}))
 
@@ -109,7 +109,7 @@ def make_grid(
     *,
     min_voxels: Iterable[float] | None = None,
     min_mm3: Iterable[float] | None = None,
-) -> Grid:
+) -> ThresholdGrid:
     """Makes the grid that the options of `threshold` and the keys of a matrix ask for.
 
     Args:
@@ -128,7 +128,7 @@ def make_grid(
         chosen["sizes"] = tuple(min_voxels)
     elif min_mm3 is not None:
         chosen |= {"sizes": tuple(min_mm3), "unit": "mm3"}
-    return Grid(**chosen)
+    return ThresholdGrid(**chosen)
 
 
 def _with_default(values: Sequence[float], default: float) -> tuple[float, ...]:

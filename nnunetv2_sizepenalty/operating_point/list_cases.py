@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nnunetv2_sizepenalty.errors import UserError
+from nnunetv2_sizepenalty.evaluation.protocols import Rule
 from nnunetv2_sizepenalty.nnunet_io.classes import Label
 from nnunetv2_sizepenalty.nnunet_io.fold_folder import fold_name, saved_probabilities
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
 from nnunetv2_sizepenalty.operating_point.check_cases import check_held_out, check_same_cases
 from nnunetv2_sizepenalty.operating_point.choose import check_cross_fit
-from nnunetv2_sizepenalty.operating_point.detection import DetectionRule
-from nnunetv2_sizepenalty.operating_point.grid import Grid
+from nnunetv2_sizepenalty.operating_point.grid import ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.predict import Prediction
 from nnunetv2_sizepenalty.operating_point.validation_case import ValidationCase
 
@@ -45,8 +45,8 @@ def list_cases(
     models: Sequence[ModelFolder],
     folds: Sequence[str],
     labels: tuple[Label, ...],
-    grid: Grid,
-    detection: DetectionRule,
+    grid: ThresholdGrid,
+    detection: Rule,
     prediction: Prediction | None,
     output: Path,
 ) -> list[ValidationCase]:

@@ -14,7 +14,7 @@ from nnunetv2_sizepenalty.evaluation.sized import as_tree
 from nnunetv2_sizepenalty.nnunet_io.classes import Labels
 from nnunetv2_sizepenalty.nnunet_io.json_file import read_json
 from nnunetv2_sizepenalty.operating_point.choose import Choice, CrossFit
-from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
+from nnunetv2_sizepenalty.operating_point.grid import Cut, ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.objective import Objective
 
 ENSEMBLE = "ensemble"
@@ -103,7 +103,7 @@ class OperatingPoint:
     model: ChosenModel
     objective: str
     better: str
-    candidates: Grid
+    candidates: ThresholdGrid
     source: Source
     classes: dict[str, ClassPoint]
     detection: str = "overlap"

@@ -11,7 +11,7 @@ from nnunetv2_sizepenalty.evaluation.formulas import Ratio
 from nnunetv2_sizepenalty.losses.size_term import CAP
 from nnunetv2_sizepenalty.nnunet_io.thresholds import logit
 from nnunetv2_sizepenalty.operating_point.count_case import CaseCounts
-from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
+from nnunetv2_sizepenalty.operating_point.grid import Cut, ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.objective import TAU_ML, Objective
 
 # Means over cases; NaN (undefined) where a case has nothing to score.
@@ -76,14 +76,14 @@ class Scores:
         fractions: of each case, see `fractions`.
     """
 
-    grid: Grid
+    grid: ThresholdGrid
     values: dict[str, np.ndarray]
     defined: dict[str, np.ndarray]
     n_cases: int
     fractions: dict[str, Ratio] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, cases: Sequence[CaseCounts], grid: Grid, tau_ml: float = TAU_ML) -> "Scores":
+    def of(cls, cases: Sequence[CaseCounts], grid: ThresholdGrid, tau_ml: float = TAU_ML) -> "Scores":
         """Scores cases that were counted on this grid; tau is the size penalty's."""
         parts = fractions(cases, tau_ml)
         sums = {name: Ratio(*(part.sum(axis=0) for part in of_name)) for name, of_name in parts.items()}
@@ -109,9 +109,11 @@ class Scores:
         value = self.eligible(objective)
         if np.isnan(value).all():
             fewest = np.nanmin(np.where(self.grid.searched, self.values["false_positives_per_case"], np.nan))
+            # above thresholds that follow the data nothing is left but probabilities of 1
+            thresholds = "" if self.grid.follows_data else "higher --thresholds, "
             raise UserError(
                 f"no candidate has a score under {objective}: there is no lesion, or there are always more false "
-                f"positives per case (the fewest: {fewest:.3g}); name higher --thresholds, larger filters or another "
+                f"positives per case (the fewest: {fewest:.3g}); name {thresholds}larger --min-voxels or another "
                 "--objective"
             )
         tied = [self.grid.cut(row, column) for row, column in np.argwhere(value >= np.nanmax(value) - TIE).tolist()]

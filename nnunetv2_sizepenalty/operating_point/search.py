@@ -1,39 +1,29 @@
 """The search: from results folders to operating_point.json by counting, choosing and writing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nnunetv2_sizepenalty import __version__
 from nnunetv2_sizepenalty.atomic import atomic_file
-from nnunetv2_sizepenalty.curves.calibration import summarise_calibration
+from nnunetv2_sizepenalty.evaluation.protocols import SHARE, Rule
 from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
 from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 from nnunetv2_sizepenalty.operating_point.check_cases import check_cases
-from nnunetv2_sizepenalty.operating_point.choose import choose, cross_fit
-from nnunetv2_sizepenalty.operating_point.count_cases import count_cases
-from nnunetv2_sizepenalty.operating_point.detection import DetectionRule
+from nnunetv2_sizepenalty.operating_point.choose_classes import choose_classes
 from nnunetv2_sizepenalty.operating_point.figure import draw
-from nnunetv2_sizepenalty.operating_point.grid import Grid, make_grid
+from nnunetv2_sizepenalty.operating_point.grid import ThresholdGrid, make_grid
 from nnunetv2_sizepenalty.operating_point.list_cases import PREDICTED, choose_folds, list_cases
-from nnunetv2_sizepenalty.operating_point.logit_ladder import LogitLadder
 from nnunetv2_sizepenalty.operating_point.objective import Objective
 from nnunetv2_sizepenalty.operating_point.point import (
-    ENSEMBLE,
     FORMAT,
     ChosenModel,
-    ClassPoint,
     OperatingPoint,
     Source,
     file_name,
 )
 from nnunetv2_sizepenalty.operating_point.predict import Prediction
-from nnunetv2_sizepenalty.operating_point.scores import Scores
-from nnunetv2_sizepenalty.operating_point.validation_case import ClassCounts, ValidationCase
-
-# fold -> case -> counts of one class
-Counted = Mapping[str, Mapping[str, ClassCounts]]
 
 
 def choose_operating_point(
@@ -49,8 +39,8 @@ def choose_operating_points(
     *,
     objectives: Sequence[Objective],
     folds: Sequence[str] | None = None,
-    grid: Grid | None = None,
-    detection: DetectionRule | None = None,
+    grid: ThresholdGrid | None = None,
+    detection: Rule = SHARE,
     classes: list[str] | None = None,
     prediction: Prediction | None = None,
     checkpoint: str = FINAL,
@@ -68,7 +58,7 @@ def choose_operating_points(
         objectives: the first is operating_point.json's, each other has a file of its own.
         folds: all in the results folder but "all" when None.
         grid: thresholds that follow the data and the thesis's smallest component when None.
-        detection: the share rule when None.
+        detection: when a lesion is found.
         classes: names of classes or regions, all when None.
         prediction: predicts the cases; None reads the .npz that nnU-Net's validation wrote.
         checkpoint: the one whose predictions the .npz are.
@@ -81,7 +71,7 @@ def choose_operating_points(
     Raises:
         UserError: something is missing, unreadable or doesn't fit together; nothing is written then.
     """
-    grid, detection = grid or make_grid(), detection or DetectionRule()
+    grid = grid or make_grid()
     if prediction is not None:
         checkpoint = prediction.checkpoint
     folds = choose_folds(models, folds, checkpoint, with_cross_fit)
@@ -91,7 +81,7 @@ def choose_operating_points(
     check_cases(cases, objectives, processes)
     for folder in {output, cases[0].store.parents[1]}:
         _check_writable(folder)
-    grids, found = _search(cases, grid, objectives, with_cross_fit, processes)
+    grids, found = choose_classes(cases, grid, objectives, with_cross_fit, processes)
     source = Source(
         probabilities="npz" if prediction is None else "predicted",
         checkpoint=checkpoint,
@@ -111,7 +101,7 @@ def choose_operating_points(
             else grid,
             source=source,
             classes=of_objective,
-            detection=str(detection),
+            detection=detection.option,
             averaged_with=tuple(described[1:]),
             path=output / file_name(objective, first=number == 0),
         )
@@ -128,53 +118,6 @@ def choose_operating_points(
     return points
 
 
-def _search(
-    cases: Sequence[ValidationCase],
-    grid: Grid,
-    objectives: Sequence[Objective],
-    with_cross_fit: bool,
-    processes: int,
-) -> tuple[dict[str, Grid], list[dict[str, ClassPoint]]]:
-    """Counts and chooses, on further thresholds while a best one lies at the end of a grid that follows the data.
-
-    Returns:
-        class -> the grid that was searched, and for each objective class -> what was chosen.
-    """
-    labels, ladders = cases[0].labels, {}
-    if grid.follows_data:
-        calibrated = count_cases(cases, {}, processes)
-        ladders = {
-            name: LogitLadder.of([c.calibration for of_fold in counts.values() for c in of_fold.values()])
-            for name, counts in calibrated.items()
-        }
-    while True:
-        grids = {
-            label.name: grid.with_thresholds(ladders[label.name].thresholds) if ladders else grid for label in labels
-        }
-        counted = count_cases(cases, {name: of_class.counted_thresholds for name, of_class in grids.items()}, processes)
-        found = [
-            {
-                label.name: _choose_class(
-                    label.values, counted[label.name], grids[label.name], objective, with_cross_fit
-                )
-                for label in labels
-            }
-            for objective in objectives
-        ]
-        wider = {name: _extended(ladder, [of[name] for of in found]) for name, ladder in ladders.items()}
-        if wider == ladders:
-            return grids, found
-        ladders = wider
-
-
-def _extended(ladder: LogitLadder, chosen: Sequence[ClassPoint]) -> LogitLadder:
-    choices = [choice for of_objective in chosen for choice in of_objective.choices.values()]
-    at_end = any("lowest threshold" in choice.edge and not choice.all_tied for choice in choices)
-    # with one score for all the lesions may all lie below
-    nothing_yet = any(choice.all_tied for choice in choices) and not ladder.holds_all_voxels
-    return ladder.extended() if at_end or nothing_yet else ladder
-
-
 def _describe(model: ModelFolder) -> ChosenModel:
     trainer, plans, configuration = model.identifier
     order = model.dataset_json.get("regions_class_order") if model.labels.regions else None
@@ -186,30 +129,6 @@ def _describe(model: ModelFolder) -> ChosenModel:
         configuration=configuration,
         labels=model.dataset_json["labels"],
         regions_class_order=None if order is None else tuple(order),
-    )
-
-
-def _choose_class(
-    values: tuple[int, ...],
-    counted: Counted,
-    grid: Grid,
-    objective: Objective,
-    with_cross_fit: bool,
-) -> ClassPoint:
-    """Chooses for one class; `counted` is fold -> case -> counts."""
-    counts = {fold: {case: c.on(grid) for case, c in cases.items()} for fold, cases in counted.items()}
-    every = [c for cases in counted.values() for c in cases.values()]
-    together = {ENSEMBLE: [c for of_fold in counts.values() for c in of_fold.values()]}
-    together |= {fold: list(of_fold.values()) for fold, of_fold in counts.items()}
-    scores = {name: Scores.of(of_name, grid, objective.tau_ml) for name, of_name in together.items()}
-    choices = {name: choose(of_name, objective) for name, of_name in scores.items()}
-    return ClassPoint(
-        values=values,
-        ensemble=choices.pop(ENSEMBLE),
-        folds=choices,
-        cross_fit=cross_fit(counts, grid, objective) if with_cross_fit else None,
-        calibration=summarise_calibration([c.calibration for c in every]),
-        table=[{"fold": name, **row} for name, of_name in scores.items() for row in of_name.rows()],
     )
 
 

@@ -7,14 +7,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from nnunetv2_sizepenalty.evaluation.protocols import Rule
 from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
 from nnunetv2_sizepenalty.nnunet_io.folders import RESULTS, nnunet_folder
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder, missing_for_export
 from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 from nnunetv2_sizepenalty.operating_point.choose import Choice, CrossFit
-from nnunetv2_sizepenalty.operating_point.grid import Grid
+from nnunetv2_sizepenalty.operating_point.grid import ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.objective import Objective
 from nnunetv2_sizepenalty.operating_point.point import ENSEMBLE, ClassPoint, OperatingPoint
+from nnunetv2_sizepenalty.pages.numbers import threshold
 
 
 def print_points(points: Sequence[OperatingPoint]) -> None:
@@ -29,7 +31,7 @@ def print_points(points: Sequence[OperatingPoint]) -> None:
         for name, chosen in point.classes.items():
             choice = chosen.ensemble
             scores = _number(choice.score), _number(choice.score_at_half)
-            cut = f"{choice.threshold:.6g}{_run(choice)}", _size(choice.min_size)
+            cut = f"{threshold(choice.threshold)}{_run(choice)}", _size(choice.min_size)
             table.add_row(name, point.objective, *cut, *scores, point.path.name)
     console.print("other objectives, all folds together; apply and bake take their files, too:")
     console.print(table)
@@ -43,7 +45,7 @@ def print_point(point: OperatingPoint) -> None:
     """Prints the choice per class and fold, the cross-fitted gain, and a warning for each choice at an edge."""
     console = Console(soft_wrap=True)
     if Objective.parse(point.objective).counts_lesions:
-        console.print(f"lesions are detected by {point.detection}")
+        console.print(f"a lesion is found by: {Rule.parse(point.detection)} (--detection {point.detection})")
     for name, chosen in point.classes.items():
         headings = (
             "fold",
@@ -56,7 +58,9 @@ def print_point(point: OperatingPoint) -> None:
         table = Table(*headings, title=name)
         for fold, choice in chosen.choices.items():
             values = (choice.score, choice.score_at_half, choice.score_nnunet)
-            table.add_row(fold, f"{choice.threshold:.6g}{_run(choice)}", _size(choice.min_size), *map(_number, values))
+            table.add_row(
+                fold, f"{threshold(choice.threshold)}{_run(choice)}", _size(choice.min_size), *map(_number, values)
+            )
         console.print(table)
         if chosen.cross_fit:
             _print_cross_fit(console, chosen.cross_fit, point.objective)
@@ -79,7 +83,7 @@ def print_point(point: OperatingPoint) -> None:
     console.print(f"  nnUNetv2_sizepenalty apply -i {inputs} -o OUT --operating-point {file}", highlight=False)
 
 
-def choice_warnings(name: str, chosen: ClassPoint, grid: Grid) -> list[str]:
+def choice_warnings(name: str, chosen: ClassPoint, grid: ThresholdGrid) -> list[str]:
     """Returns a line for each choice that lies at an end of its grid, or that was none since all candidates tie."""
     warnings = []
     for fold, choice in chosen.choices.items():
@@ -91,9 +95,9 @@ def choice_warnings(name: str, chosen: ClassPoint, grid: Grid) -> list[str]:
     return warnings
 
 
-def _remark(edge: str, grid: Grid) -> str:
+def _remark(edge: str, grid: ThresholdGrid) -> str:
     if grid.follows_data and edge != "largest size":
-        return f": {'everything' if edge == 'lowest threshold' else 'nothing'} is predicted there"
+        return f": {'all but zeros' if edge == 'lowest threshold' else 'nothing but ones'} is predicted there"
     remedy = "larger sizes" if edge == "largest size" else "thresholds beyond it, or none: they follow the data then"
     return f"; the best may lie beyond it (name {remedy})"
 
@@ -102,7 +106,7 @@ def _print_cross_fit(console: Console, fitted: Mapping[str, CrossFit], objective
     headings = ("fold", "chosen on the others", f"{objective} (honest)", "chosen on itself", "at 0.5", "nnU-Net's")
     table = Table(*headings, title="cross-fit")
     for fold, result in fitted.items():
-        cut = f"{result.chosen.threshold:.6g}, {_size(result.chosen.min_size)}" if result.chosen else ""
+        cut = f"{threshold(result.chosen.threshold)}, {_size(result.chosen.min_size)}" if result.chosen else ""
         values = (result.cross_fitted, result.optimistic, result.at_half, result.nnunet)
         table.add_row(fold, cut, *map(_number, values))
     console.print(table)
@@ -110,7 +114,10 @@ def _print_cross_fit(console: Console, fitted: Mapping[str, CrossFit], objective
 
 def _run(choice: Choice) -> str:
     """The thresholds within one standard error, where they are known."""
-    return "" if choice.within_one_se is None else " ({:.6g} to {:.6g})".format(*choice.within_one_se)
+    if choice.within_one_se is None:
+        return ""
+    low, high = choice.within_one_se
+    return " (alone)" if low == high else f" ({threshold(low)} to {threshold(high)})"
 
 
 def _number(value: float) -> str:

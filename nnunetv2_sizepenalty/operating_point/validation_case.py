@@ -12,11 +12,11 @@ import numpy as np
 
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.curves.calibration import CalibrationCounts
+from nnunetv2_sizepenalty.evaluation.protocols import Rule
 from nnunetv2_sizepenalty.nnunet_io.classes import Label
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
 from nnunetv2_sizepenalty.operating_point.count_case import COUNTED, CaseCounts
-from nnunetv2_sizepenalty.operating_point.detection import DetectionRule
-from nnunetv2_sizepenalty.operating_point.grid import Grid
+from nnunetv2_sizepenalty.operating_point.grid import ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.predict import Prediction
 
 # Raised when counts mean something else, so that stored ones are not taken for new ones.
@@ -42,7 +42,7 @@ class ClassCounts:
         joined = {name: np.concatenate([getattr(self.candidates, name), getattr(more, name)]) for name in COUNTED}
         return ClassCounts(every[order], CaseCounts(**more.as_arrays() | joined).rows(order), self.calibration)
 
-    def on(self, grid: Grid) -> CaseCounts:
+    def on(self, grid: ThresholdGrid) -> CaseCounts:
         """Returns the counts of the grid's thresholds, all of which must be there."""
         return self.candidates.rows(np.searchsorted(self.thresholds, grid.counted_thresholds))
 
@@ -65,8 +65,8 @@ class ValidationCase:
     fold: str
     name: str
     labels: tuple[Label, ...]
-    grid: Grid
-    detection: DetectionRule
+    grid: ThresholdGrid
+    detection: Rule
     reference: Path
     origins: tuple[Path, ...]
     prediction: Prediction | None
@@ -81,7 +81,7 @@ class ValidationCase:
         how = None if self.prediction is None else asdict(self.prediction)
         names = ("name", "channel", "values", "painted")
         labels = [{name: getattr(label, name) for name in names} for label in self.labels]
-        settings = self.grid.counted_sizes, self.grid.unit, self.grid.connectivity, str(self.detection), labels, how
+        settings = self.grid.counted_sizes, self.grid.unit, self.grid.connectivity, self.detection.option, labels, how
         return json.dumps([_COUNTS_VERSION, files, settings])
 
     @property

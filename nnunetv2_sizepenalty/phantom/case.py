@@ -8,7 +8,7 @@ import numpy as np
 from nnunetv2_sizepenalty.phantom import signal
 from nnunetv2_sizepenalty.phantom.anatomy import AnalyticAnatomy, Anatomy
 from nnunetv2_sizepenalty.phantom.findings import FindingTruth, paint_distractors, paint_lesions
-from nnunetv2_sizepenalty.phantom.grid import Grid, average
+from nnunetv2_sizepenalty.phantom.grid import SamplingGrid, average
 from nnunetv2_sizepenalty.phantom.lesion_shapes import EllipsoidLesions, LesionSource
 from nnunetv2_sizepenalty.phantom.painting import Canvas
 from nnunetv2_sizepenalty.phantom.parameters import DEFAULTS, PhantomParameters
@@ -71,7 +71,7 @@ def generate_case(
     Raises:
         ValueError: a shape or spacing that holds no brain.
     """
-    full = Grid.centred(shape, spacing_mm)
+    full = SamplingGrid.centred(shape, spacing_mm)
     anatomy = anatomy or AnalyticAnatomy()
     lesions = lesions or EllipsoidLesions(parameters.sizes, parameters.lesions)
     # A stream for each stage, so that one stage's draws don't move the next one's.

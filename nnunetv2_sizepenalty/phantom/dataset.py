@@ -16,7 +16,7 @@ from nnunetv2_sizepenalty.parallel import map_cases
 from nnunetv2_sizepenalty.phantom.anatomy import AnalyticAnatomy
 from nnunetv2_sizepenalty.phantom.case import PhantomCase, generate_case
 from nnunetv2_sizepenalty.phantom.findings import FindingTruth
-from nnunetv2_sizepenalty.phantom.grid import Grid
+from nnunetv2_sizepenalty.phantom.grid import SamplingGrid
 from nnunetv2_sizepenalty.phantom.lesion_masks import MaskFolder
 from nnunetv2_sizepenalty.phantom.mask_lesions import MaskLesions
 from nnunetv2_sizepenalty.phantom.mni import MniAnatomy
@@ -79,7 +79,7 @@ def write_dataset(
     """
     # What is replaced is deleted, so a mistyped folder must not be.
     overwrite = overwrite and (Path(folder) / "phantom.json").is_file()
-    grid = Grid.centred(shape, spacing_mm)
+    grid = SamplingGrid.centred(shape, spacing_mm)
     masks = None if lesion_masks is None else MaskFolder.open(lesion_masks)
     indices = range(first_case, first_case + cases)
     with atomic_folder(folder, overwrite=overwrite) as temporary:
@@ -107,7 +107,7 @@ class _Series:
 
     folder: Path
     seed: int
-    grid: Grid
+    grid: SamplingGrid
     anatomy: str
     masks: MaskFolder | None
 

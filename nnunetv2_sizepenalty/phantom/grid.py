@@ -20,7 +20,7 @@ _HEADROOM_MM = 4.0
 
 
 @dataclass(frozen=True)
-class Grid:
+class SamplingGrid:
     """A grid of voxels in RAS millimetres: a scan's, or a box cut out of one.
 
     Attributes:
@@ -34,7 +34,7 @@ class Grid:
     first_mm: tuple[float, float, float]
 
     @classmethod
-    def centred(cls, shape: Sequence[int] | None = None, spacing_mm: Sequence[float] | None = None) -> "Grid":
+    def centred(cls, shape: Sequence[int] | None = None, spacing_mm: Sequence[float] | None = None) -> "SamplingGrid":
         """A scan's grid about `CENTRE_MM`; without a spacing, ISLES's field of view (146 x 224 x 224 mm) is kept.
 
         Raises:
@@ -63,13 +63,13 @@ class Grid:
         half = [(n - 1) * s / 2 for n, s in zip(shape, spacing_mm, strict=True)]
         return cls(shape, spacing_mm, (z - half[0], y - half[1], x + half[2]))
 
-    def placed_over(self, low_mm: np.ndarray, high_mm: np.ndarray, shift_mm: np.ndarray) -> "Grid":
+    def placed_over(self, low_mm: np.ndarray, high_mm: np.ndarray, shift_mm: np.ndarray) -> "SamplingGrid":
         """The grid moved over a brain between these z, y, x, off its middle by `shift_mm`, with the vertex inside."""
         half = np.multiply(self.shape, self.spacing_mm) / 2
         middle = (low_mm + high_mm) / 2 + shift_mm
         middle[0] = max(middle[0], high_mm[0] + _HEADROOM_MM - half[0])
         first = middle + np.array([-1, -1, 1]) * (half - np.divide(self.spacing_mm, 2))
-        return Grid(self.shape, self.spacing_mm, tuple(float(f) for f in first))
+        return SamplingGrid(self.shape, self.spacing_mm, tuple(float(f) for f in first))
 
     def box_around(self, low_mm: np.ndarray, high_mm: np.ndarray, margin_mm: float) -> tuple[slice, slice, slice]:
         """Slices of the voxels between these z, y, x and a margin about them."""
@@ -97,12 +97,12 @@ class Grid:
         dz, dy, dx = self.spacing_mm
         return np.array([[-dx, 0, 0, x], [0, dy, 0, y], [0, 0, dz, z], [0, 0, 0, 1]], float)
 
-    def box(self, slices: tuple[slice, slice, slice]) -> "Grid":
+    def box(self, slices: tuple[slice, slice, slice]) -> "SamplingGrid":
         """The grid of `array[slices]`."""
         axes = [axis[s] for axis, s in zip(self.axes_mm, slices, strict=True)]
-        return Grid(tuple(len(a) for a in axes), self.spacing_mm, tuple(float(a[0]) for a in axes))
+        return SamplingGrid(tuple(len(a) for a in axes), self.spacing_mm, tuple(float(a[0]) for a in axes))
 
-    def thin(self, thin_mm: float) -> tuple["Grid", tuple[int, int, int]]:
+    def thin(self, thin_mm: float) -> tuple["SamplingGrid", tuple[int, int, int]]:
         """A grid with each voxel divided along its thick axes, and into how many parts.
 
         An axis is thick when it is longer than `thin_mm` and than the finest axis.
@@ -114,7 +114,7 @@ class Grid:
         first = tuple(
             f - sign * (s - t) / 2 for f, sign, s, t in zip(self.first_mm, signs, self.spacing_mm, spacing, strict=True)
         )
-        return Grid(tuple(n * p for n, p in zip(self.shape, parts, strict=True)), spacing, first), parts
+        return SamplingGrid(tuple(n * p for n, p in zip(self.shape, parts, strict=True)), spacing, first), parts
 
 
 def average(values: np.ndarray, parts: tuple[int, int, int]) -> np.ndarray:

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from nnunetv2_sizepenalty.phantom.anatomy import Anatomy, TissueMaps, ventricle_distance_mm
 from nnunetv2_sizepenalty.phantom.fields import SmoothField
-from nnunetv2_sizepenalty.phantom.grid import CENTRE_MM, Grid
+from nnunetv2_sizepenalty.phantom.grid import CENTRE_MM, SamplingGrid
 from nnunetv2_sizepenalty.phantom.parameters import AnatomyVariation
 
 # Half axes of the brain, (x, y, z).
@@ -30,7 +30,7 @@ class Subject:
         ventricle_mm: distance to the ventricles in mm.
     """
 
-    grid: Grid
+    grid: SamplingGrid
     points_mm: np.ndarray
     maps: TissueMaps
     groove: np.ndarray
@@ -64,7 +64,7 @@ class Pose:
         widening = rng.uniform(*variation.ventricle_widening)
         return cls(scale @ shear @ rotation, warps, widening, variation.ventricle_reach_mm)
 
-    def template_points(self, grid: Grid) -> np.ndarray:
+    def template_points(self, grid: SamplingGrid) -> np.ndarray:
         """(3, z, y, x) template coordinates of the grid's voxels, float32."""
         z, y, x = grid.axes_mm
         relative = [a - c for a, c in zip((x, y, z), CENTRE_MM, strict=True)]
@@ -89,14 +89,14 @@ def brain_extent_mm(anatomy: Anatomy, pose: Pose) -> tuple[np.ndarray, np.ndarra
     x, y, z = CENTRE_MM
     step, n = 6.0, 41
     reach = step * (n - 1) / 2
-    grid = Grid((n,) * 3, (step,) * 3, (z - reach, y - reach, x + reach))
+    grid = SamplingGrid((n,) * 3, (step,) * 3, (z - reach, y - reach, x + reach))
     found = np.nonzero(anatomy.maps(pose.template_points(grid)).brain > 0)
     mm = [axis[i] for axis, i in zip(grid.axes_mm, found, strict=True)]
     return np.array([a.min() for a in mm]) - step / 2, np.array([a.max() for a in mm]) + step / 2
 
 
 def make_subject(
-    anatomy: Anatomy, pose: Pose, grid: Grid, rng: np.random.Generator, variation: AnatomyVariation
+    anatomy: Anatomy, pose: Pose, grid: SamplingGrid, rng: np.random.Generator, variation: AnatomyVariation
 ) -> Subject:
     """Tissue of one person on a grid."""
     points = pose.template_points(grid)
@@ -128,7 +128,7 @@ def posterior_fossa(points_mm: np.ndarray) -> np.ndarray:
 
 
 def _folds(
-    points: np.ndarray, depth: np.ndarray, grid: Grid, rng: np.random.Generator, variation: AnatomyVariation
+    points: np.ndarray, depth: np.ndarray, grid: SamplingGrid, rng: np.random.Generator, variation: AnatomyVariation
 ) -> tuple[np.ndarray, np.ndarray]:
     """CSF fraction of the grooves, and how much a voxel belongs to the cortex along them."""
     smoothing = variation.groove_field_mm

@@ -1,7 +1,7 @@
 """Which images there are of a case, what each is called, and which is shown first."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,3 +62,22 @@ def find_images(images_folder: Path) -> dict[str, dict[int, Path]]:
             found.setdefault(numbered[1], {})[int(numbered[2])] = path
         found.setdefault(name, {}).setdefault(0, path)
     return found
+
+
+def check_images(images_folder: Path, cases: Sequence[str], channel: str | None = None) -> None:
+    """Looks, without reading an image, whether there is one of each case that shows `channel`.
+
+    Raises:
+        UserError: there is no such folder, no image of a case, or no such channel.
+    """
+    if not images_folder.is_dir():
+        raise UserError(f"--images {images_folder}: no such folder; name the one that holds CASE_0000.ENDING")
+    found, names = find_images(images_folder), read_channel_names(images_folder)
+    absent = [case for case in cases if case not in found]
+    if absent:
+        raise UserError(
+            f"--images {images_folder}: no image of {len(absent)} of {len(cases)} cases, such as {absent[0]} "
+            f"({absent[0]}_0000.nii.gz or the like); name their folder, or leave --images out"
+        )
+    for case in cases:
+        names.in_order(found[case], channel)

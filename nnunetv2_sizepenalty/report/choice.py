@@ -9,12 +9,13 @@ from nnunetv2_sizepenalty.evaluation.metrics import unit_of
 from nnunetv2_sizepenalty.evaluation.records import Evaluation
 
 PER_GROUP = 3
-NAMED, MISSED, WORST, MEDIAN, BEST = "named", "largest missed lesions", "lowest Dice", "median Dice", "highest Dice"
+NAMED, OVERSIZED, MISSED = "named", "oversized predictions", "largest missed lesions"
+WORST, MEDIAN, BEST = "lowest Dice", "median Dice", "highest Dice"
 
 
 def choose_cases(evaluation: Evaluation, named: Sequence[str] = (), per_group: int = PER_GROUP) -> dict[str, str]:
-    """Case -> why it is shown, in the order of the viewer's list: the named ones, those with the largest missed
-    lesions, then lowest, median and highest Dice.
+    """Case -> why it is shown, in the order of the viewer's list: the named ones, those with the most oversized
+    predicted lesions, those with the largest missed ones, then lowest, median and highest Dice.
 
     A case's Dice is the mean over the labels that have one. A case is listed once, under the first reason.
 
@@ -37,6 +38,7 @@ def choose_cases(evaluation: Evaluation, named: Sequence[str] = (), per_group: i
     middle = max(0, (len(ranked) - per_group) // 2)
     groups = {
         NAMED: list(named),
+        OVERSIZED: _most_oversized(evaluation)[:per_group],
         MISSED: missed.to_list()[:per_group],
         WORST: ranked[:per_group],
         MEDIAN: ranked[middle : middle + per_group],
@@ -48,6 +50,15 @@ def choose_cases(evaluation: Evaluation, named: Sequence[str] = (), per_group: i
             chosen.setdefault(case, reason)
     # Nothing with a Dice: lesion-free cases predicted empty. Show some all the same.
     return chosen or dict.fromkeys(sorted(known)[:per_group], MEDIAN)
+
+
+def _most_oversized(evaluation: Evaluation) -> list[str]:
+    """Cases with a component far larger than the lesions that it touches, the worst first."""
+    times: dict[str, float] = {}
+    for label in evaluation.summary.labels.values():
+        for case, of in label.share.oversized.items() if label.share else ():
+            times[case] = max(times.get(case, 0), *(one.times for one in of))
+    return sorted(times, key=lambda case: (-times[case], case))
 
 
 def by_importance(chosen: Mapping[str, str]) -> list[str]:

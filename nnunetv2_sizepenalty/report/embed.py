@@ -1,23 +1,20 @@
 """The scans that a page carries, as its viewer reads them, within a budget."""
 
-import base64
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from tqdm import tqdm
 
 from nnunetv2_sizepenalty.evaluation.kinds import REFERENCE
 from nnunetv2_sizepenalty.report.scans import Channel, Scan, nifti_base64
-from nnunetv2_sizepenalty.report.slices import on_screen
+from nnunetv2_sizepenalty.report.slices import picture_url
 from nnunetv2_sizepenalty.report.sources import Sources
 
-# Characters of volumes in a page. Scripts take 3 MB and a thousand cases' rows about 1 MB: the page stays below 10 MB.
-BUDGET = 5_500_000
+# Characters of volumes in a page. Scripts and the rows of a thousand cases take 5.4 MB: the page stays below 10 MB.
+BUDGET = 4_000_000
 # Masks alone: NiiVue draws overlays on something only, plain grey.
 BLANK = 28
 
@@ -40,6 +37,13 @@ class Embedded:
     def without_channels(self) -> int:
         """How many cases have channels that are left out."""
         return sum(bool(scan["left_out"]) for scan in self.scans.values())
+
+    def place_of(self, case: str, label: str, lesion: int, *, is_reference: bool) -> dict[str, Any]:
+        """A lesion's voxel in its scan (`at`) and its width in mm, None for a case that the page does not carry."""
+        voxels, widths = self.located.get((case, label, is_reference), ((), ()))
+        if case not in self.scans or lesion > len(voxels):
+            return {"at": None, "wide_mm": None}
+        return {"at": voxels[lesion - 1].tolist(), "wide_mm": round(float(widths[lesion - 1]), 2)}
 
 
 def embed_scans(
@@ -67,8 +71,7 @@ def embed_scans(
             continue
         spent += cost
         embedded.scans[case] = entry
-        names = list(scan.channels)[1:]
-        further[case] = [_channel(scan, name) for name in names]
+        further[case] = [_channel(*channel, scan.affine) for channel in list(scan.channels.items())[1:]]
         embedded.located |= {(case, *key): scan.place(found) for key, found in places.items()}
     for case, channels in further.items():
         for channel in channels:
@@ -83,8 +86,8 @@ def embed_scans(
 
 def _entry(scan: Scan, case: str, why: str) -> dict[str, Any]:
     """Masks and first channel: gzipped NIfTI as base64, JPEG where the image is a colour photograph."""
-    first = next(iter(scan.channels), None)
     blank = Channel(np.full(scan.shape, BLANK, np.uint8), 0, 255, (0, 255))
+    first = next(iter(scan.channels.items()), ("", blank))
     return {
         "case": case,
         "why": why,
@@ -92,43 +95,29 @@ def _entry(scan: Scan, case: str, why: str) -> dict[str, Any]:
         "shape": list(scan.shape),
         "spacing_mm": [round(float(s), 4) for s in scan.spacing_mm],
         "shrink": max(scan.shrink),
-        "to_file": np.linalg.inv(scan.index)[:3].round(5).tolist(),
+        "to_file": scan.to_file.round(5).tolist(),
         "file_shape": list(scan.file_shape),
         "slice_axis": int(scan.file_axes[2]),
-        "channels": [_as_json("", blank, scan.affine) if first is None else _channel(scan, first)],
+        "channels": [_channel(*first, scan.affine)],
         "left_out": [],
         "masks": {label: nifti_base64(codes, scan.affine) for label, codes in scan.codes.items()},
     }
 
 
-def _channel(scan: Scan, name: str) -> dict[str, Any]:
-    return _as_json(name, scan.channels[name], scan.affine)
-
-
-def _as_json(name: str, channel: Channel, affine: np.ndarray) -> dict[str, Any]:
+def _channel(name: str, channel: Channel, affine: np.ndarray) -> dict[str, Any]:
     colours = channel.values.ndim == 4
     return {
         "name": name,
-        "data": _jpeg_url(channel.values[:, :, 0]) if colours else nifti_base64(channel.values, affine),
+        "data": picture_url(channel.values[:, :, 0]) if colours else nifti_base64(channel.values, affine),
         "low": float(f"{channel.low:.6g}"),
         "high": float(f"{channel.high:.6g}"),
         "window": list(channel.window),
     }
 
 
-def _jpeg_url(plane: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(on_screen(plane))).save(buffer, "JPEG", quality=88)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
 def locate_lesions(lesions: pd.DataFrame, embedded: Embedded, label: str) -> list[dict[str, Any]]:
-    """Of each lesion its voxel in its scan (`at`, None for a case that the page does not carry) and its width in mm."""
-    found = []
-    for case, kind, number in zip(lesions["case"], lesions["kind"], lesions["lesion"], strict=True):
-        voxels, widths = embedded.located.get((case, label, kind == REFERENCE), ((), ()))
-        if case in embedded.scans and number <= len(voxels):
-            found.append({"at": voxels[number - 1].tolist(), "wide_mm": round(float(widths[number - 1]), 2)})
-        else:
-            found.append({"at": None, "wide_mm": None})
-    return found
+    """`Embedded.place_of` of each row of lesions.csv."""
+    return [
+        embedded.place_of(case, label, number, is_reference=kind == REFERENCE)
+        for case, kind, number in zip(lesions["case"], lesions["kind"], lesions["lesion"], strict=True)
+    ]

@@ -42,7 +42,7 @@ def froc_sentence(froc: Froc, label: str) -> str:
         f"Lesion-wise average precision {number(entry.lesion_average_precision)}. Voxel-wise average precision "
         f"{number(voxels.mean)}, the mean over {voxels.cases} cases ({number(voxels.pooled)} with all voxels "
         f"pooled). Expected calibration error {number(entry.expected_calibration_error)} within "
-        f"{number(entry.neighbourhood_mm, 2)} mm of the lesions."
+        f"{number(entry.neighbourhood_mm, 2)} {froc.summary.unit.length} of the lesions."
     )
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from nnunetv2_sizepenalty.curves.froc import Froc
-from nnunetv2_sizepenalty.evaluation.metrics import METRICS
+from nnunetv2_sizepenalty.evaluation.metrics import metrics_in
 from nnunetv2_sizepenalty.evaluation.records import Evaluation
 from nnunetv2_sizepenalty.evaluation.summary import CaseStratum
 from nnunetv2_sizepenalty.lesions import SizeUnit
@@ -14,6 +14,8 @@ from nnunetv2_sizepenalty.report.charts import lesions as lesion_charts
 from nnunetv2_sizepenalty.report.charts import strata as strata_charts
 from nnunetv2_sizepenalty.report.charts import volumes as volume_charts
 from nnunetv2_sizepenalty.report.detection_curve import MIN_LESIONS, detection_curve
+from nnunetv2_sizepenalty.report.embed import Embedded, locate_lesions
+from nnunetv2_sizepenalty.report.oversized import oversized_mark
 
 BOXES = ("dice", "rve", "pq", "hd95")
 FACTS: dict[str, str] = {
@@ -31,12 +33,12 @@ CASE_COLUMNS = (
 )  # fmt: skip
 
 
-def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc | None) -> dict[str, Any]:
+def make_label(evaluation: Evaluation, name: str, embedded: Embedded, froc: Froc | None) -> dict[str, Any]:
     """The template's and the scripts' view of a label.
 
     Args:
         name: the label.
-        at: key of a lesion -> where it lies in its embedded scan (`embed.locate_lesions`).
+        embedded: the scans that the page carries.
         froc: the same predictions' probabilities, where they were scored.
     """
     summary, unit = evaluation.summary.labels[name], evaluation.summary.unit
@@ -46,6 +48,7 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc
     charts = _charts(evaluation, name, cases, lesions, curve)
     if froc is not None:
         charts |= froc_section.froc_charts(froc, name)
+    places = locate_lesions(lesions, embedded, name)
     lesion_records = rows.records(lesions, unit.columns(LESION_COLUMNS))
     return {
         "name": name,
@@ -54,6 +57,7 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc
         "detection": words.detection(summary),
         "false_positives": words.false_positives(summary, lesions),
         "lesion_free": words.lesion_free(summary),
+        "oversized": oversized_mark(evaluation.summary, name, embedded),
         "bins": _bins(evaluation, name),
         "facts": _facts(case_stratum, unit),
         "detection_caption": _detection_caption(curve is not None, unit),
@@ -61,7 +65,7 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc
         "case_strata": tables.case_strata_table(summary.tables),
         "lesion_intervals": tables.intervals_text([e.interval for e in lesion_stratum.estimates.values()]),
         "case_intervals": tables.intervals_text([a.interval for a in case_stratum.metrics.values()]),
-        "groups": [tables.group_table(groups, column) for column, groups in summary.groups.items()],
+        "groups": [tables.group_table(groups, column, cases) for column, groups in summary.groups.items()],
         "summary": tables.summary_table(summary),
         "boxes": [chart for chart in charts if chart.startswith("box_")],
         "quantity": unit.quantity,
@@ -70,7 +74,7 @@ def make_label(evaluation: Evaluation, name: str, at: dict[str, Any], froc: Froc
         "charts": charts,
         "datasets": {
             "cases": rows.records(cases, unit.columns(CASE_COLUMNS)),
-            "lesions": [row | at[row["key"]] for row in lesion_records],
+            "lesions": [row | place for row, place in zip(lesion_records, places, strict=True)],
         },
     }
 
@@ -89,7 +93,7 @@ def _charts(evaluation: Evaluation, name: str, cases, lesions, curve) -> dict[st
         charts["bland_altman"] = volume_charts.bland_altman_chart(cases, error.mean, error.sd, bins.unit)
     strata = rows.strata_names(bins, cases)
     for metric in BOXES:
-        chart = strata_charts.box_chart(cases, METRICS[metric], strata, bins.unit)
+        chart = strata_charts.box_chart(cases, metrics_in(bins.unit)[metric], strata, bins.unit)
         if chart is not None:
             charts[f"box_{metric}"] = chart
     return {key: export.spec(chart) for key, chart in charts.items()}

@@ -86,9 +86,10 @@ class Scan:
         """The file's axis (0 is x) that runs along each of this scan's."""
         return np.abs(self.index[:3, :3] * self.spacing_mm[:, None]).argmax(axis=1)
 
-    def to_file(self, voxel: np.ndarray) -> np.ndarray:
-        """The file's index (x, y, z) of a voxel of this scan."""
-        return np.rint((np.linalg.inv(self.index) @ [*voxel, 1])[:3]).astype(int)
+    @property
+    def to_file(self) -> np.ndarray:
+        """From a voxel (x, y, z, 1) of this scan to the index (x, y, z) of the file, shape (3, 4)."""
+        return np.linalg.inv(self.index)[:3]
 
     def place(self, places: Places) -> tuple[np.ndarray, np.ndarray]:
         """Where lesions lie in this scan: a voxel of each, shape (n, 3), and how wide they are in its plane, in mm."""

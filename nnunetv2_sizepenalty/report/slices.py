@@ -1,4 +1,4 @@
-"""Slices of a scan as pictures: the viewer's stand-in without WebGL2, 2D cases, and the figures of `compare`."""
+"""Slices of a scan as pictures: colour photographs in the viewer, and the figures of `compare`."""
 
 import base64
 import io
@@ -32,10 +32,15 @@ def _data_url(picture: Image.Image, kind: str, **options) -> str:
 
 
 def image_url(scan: Scan, z: int) -> str | None:
-    """The image's slice: PNG, JPEG where it is a colour photograph, None where there is no image."""
+    """The image's slice, None where there is no image."""
     if scan.image is None:
         return None
-    picture = Image.fromarray(np.ascontiguousarray(on_screen(scan.image[:, :, z])))
+    return picture_url(scan.image[:, :, z])
+
+
+def picture_url(plane: np.ndarray) -> str:
+    """An axial plane of bytes (x, y) as PNG, of colours (x, y, 3) as JPEG."""
+    picture = Image.fromarray(np.ascontiguousarray(on_screen(plane)))
     return _data_url(picture, "PNG", optimize=True) if picture.mode == "L" else _data_url(picture, "JPEG", quality=88)
 
 

@@ -8,10 +8,12 @@ import numpy as np
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation.instances import Instances, find_instances
+from nnunetv2_sizepenalty.evaluation.lesion_ids import lesion_map
 from nnunetv2_sizepenalty.evaluation.masks import ENDINGS, Grid, MaskReader, mask_reader
 from nnunetv2_sizepenalty.evaluation.protocols import Protocol
 from nnunetv2_sizepenalty.evaluation.summary import Summary
 from nnunetv2_sizepenalty.nnunet_io.classes import Label
+from nnunetv2_sizepenalty.nnunet_io.image_reader import find_reader
 from nnunetv2_sizepenalty.report.channels import ChannelNames, find_images, read_channel_names
 from nnunetv2_sizepenalty.report.places import Places, find_places
 from nnunetv2_sizepenalty.report.scans import Scan, make_scan
@@ -19,7 +21,7 @@ from nnunetv2_sizepenalty.report.scans import Scan, make_scan
 
 def filter_of(summary: Summary) -> Protocol:
     """The part of an evaluation's protocol that decides which components are in its masks."""
-    names = ("connectivity", "min_voxels", "min_mm3", "filter_reference", "dilation", "dilate_prediction")
+    names = ("connectivity", "instances", "min_voxels", "min_mm3", "filter_reference", "dilation", "dilate_prediction")
     return Protocol(**{name: summary.settings[name] for name in names if name in summary.settings})
 
 
@@ -71,7 +73,12 @@ class Sources:
 
         def lesions(array: np.ndarray, is_reference: bool) -> dict[str, Instances]:
             return {
-                label.name: find_instances(label.mask(array), grid.spacing_mm, rules, is_reference=is_reference)
+                label.name: find_instances(
+                    lesion_map(label, array, rules.instances, is_reference=is_reference),
+                    grid.spacing_mm,
+                    rules,
+                    is_reference=is_reference,
+                )
                 for label in labels
             }
 
@@ -131,11 +138,8 @@ def _three_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _read_image(path: Path) -> np.ndarray:
     """All channels of one file (channels, z, y, x) through nnU-Net's reader."""
-    from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_file_ending
-
     ending = next(e for e in ENDINGS if path.name.endswith(e))
     try:
-        reader = determine_reader_writer_from_file_ending(ending, allow_nonmatching_filename=True, verbose=False)
-        return reader().read_images((str(path),))[0]
+        return find_reader({"file_ending": ending})().read_images((str(path),))[0]
     except Exception as error:  # readers raise whatever their libraries do
         raise UserError(f"{path}: cannot be read ({error}); replace the file") from None

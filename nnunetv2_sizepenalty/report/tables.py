@@ -1,9 +1,12 @@
 """The tables of a page: an evaluation's summary as captions, columns and cells of text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from nnunetv2_sizepenalty.evaluation.metrics import METRICS, unit_of
+import pandas as pd
+
+from nnunetv2_sizepenalty.evaluation.metrics import Metric, metrics_in, unit_of
 from nnunetv2_sizepenalty.evaluation.summary import Aggregate, Estimate, GroupTables, LabelSummary, Summary, Tables
+from nnunetv2_sizepenalty.lesions import ML, SizeUnit
 from nnunetv2_sizepenalty.pages.numbers import DASH, amount, interval, number, size_name
 from nnunetv2_sizepenalty.pages.table import Cell, Table
 
@@ -52,11 +55,19 @@ LESION_STRATA_COLUMNS: dict[str, str] = {
 ARROWS = {1: " ↑", 0: "", -1: " ↓"}
 
 
-def metric_heading(name: str) -> Cell:
+def metric_heading(name: str, unit: SizeUnit = ML) -> Cell:
+    """`heading` of a column of cases.csv where sizes are in `unit`."""
+    return heading(metrics_in(unit)[name])
+
+
+def heading(metric: Metric) -> Cell:
     """Title of a metric with its unit and an arrow towards better, its definition as the note."""
-    metric = METRICS[name]
-    unit = f" ({metric.unit})" if metric.unit else ""
-    return Cell(f"{metric.title}{unit}{ARROWS[metric.better]}", note=metric.definition)
+    return Cell(f"{metric.heading}{ARROWS[metric.better]}", note=metric.definition)
+
+
+def metric_headings(names: Iterable[str], unit: SizeUnit) -> tuple[Cell, ...]:
+    """`metric_heading` of each."""
+    return tuple(metric_heading(name, unit) for name in names)
 
 
 def aggregate_cell(aggregate: Aggregate) -> Cell:
@@ -99,7 +110,7 @@ def summary_table(label: LabelSummary) -> Table:
             metric = stratum.metrics[name]
             rows.append(
                 (
-                    metric_heading(name),
+                    metric_heading(name, unit),
                     Cell(number(metric.mean)),
                     Cell(interval(metric.low, metric.high)),
                     Cell(number(metric.median)),
@@ -120,7 +131,7 @@ def intervals_text(kinds: Sequence[str]) -> str:
 
 def case_strata_table(tables: Tables) -> Table:
     """The thesis's table 5.4: means over the cases of each size, by the case's reference volume."""
-    quantity = unit_of(tables.case_stratum().metrics).quantity
+    unit = unit_of(tables.case_stratum().metrics)
     rows = tuple(
         (
             Cell(size_name(stratum.name)),
@@ -129,8 +140,8 @@ def case_strata_table(tables: Tables) -> Table:
         )
         for stratum in tables.case_strata
     )
-    columns = (Cell(f"reference {quantity}"), Cell("cases"), *map(metric_heading, CASE_STRATA_COLUMNS))
-    return Table(f"By the case's reference {quantity}", "Means over the cases of each size.", columns, rows)
+    columns = (Cell(f"reference {unit.quantity}"), Cell("cases"), *metric_headings(CASE_STRATA_COLUMNS, unit))
+    return Table(f"By the case's reference {unit.quantity}", "Means over the cases of each size.", columns, rows)
 
 
 def lesion_strata_table(tables: Tables) -> Table:
@@ -156,17 +167,27 @@ def lesion_strata_table(tables: Tables) -> Table:
     return Table(f"By the lesion's own {unit.quantity}", "All lesions of a size taken together.", columns, rows)
 
 
-def group_table(groups: GroupTables, column: str) -> Table:
-    """Means over the cases of each group, and the mean of those means (with folds: the mean of the fold means)."""
-    rows = []
-    for value, tables in groups.tables.items():
-        every = tables.case_stratum()
-        means = (aggregate_cell(every.metrics[name]) for name in CASE_STRATA_COLUMNS)
-        rows.append((Cell(value), Cell(f"{every.cases:,}"), *means))
-    means = tuple(Cell(number(groups.mean_of_means.get(name))) for name in CASE_STRATA_COLUMNS)
-    rows.append((Cell(f"mean over {column}"), Cell(""), *means))
-    columns = (Cell(column), Cell("cases"), *map(metric_heading, CASE_STRATA_COLUMNS))
-    return Table(f"By {column}", "Means over the cases of each group.", columns, tuple(rows))
+def group_table(groups: GroupTables, column: str, cases: pd.DataFrame) -> Table:
+    """Means over the cases of each group, the groups of one case as they are (rows of `cases`, cases.csv of the label),
+    and the mean of the means (with folds: the mean of the fold means)."""
+    by_case, rows = cases.set_index("case"), []
+    for value in sorted({*groups.tables, *groups.single_cases}):
+        if value in groups.single_cases:
+            own = by_case.loc[groups.single_cases[value]]
+            cells = (Cell(number(own[name])) for name in CASE_STRATA_COLUMNS)
+            rows.append((Cell(value), Cell("1", groups.single_cases[value]), *cells))
+        else:
+            every = groups.tables[value].case_stratum()
+            means = (aggregate_cell(every.metrics[name]) for name in CASE_STRATA_COLUMNS)
+            rows.append((Cell(value), Cell(f"{every.cases:,}"), *means))
+    if len(groups.tables) > 1:
+        means = tuple(Cell(number(groups.mean_of_means.get(name))) for name in CASE_STRATA_COLUMNS)
+        rows.append((Cell(f"mean over {column}"), Cell(""), *means))
+    columns = (Cell(column), Cell("cases"), *metric_headings(CASE_STRATA_COLUMNS, unit_of(cases)))
+    caption = "Means over the cases of each group."
+    if groups.single_cases:
+        caption += " A group of one case shows the case, and enters no mean."
+    return Table(f"By {column}", caption, columns, tuple(rows))
 
 
 def caption_end(summary: Summary) -> str:

@@ -9,16 +9,16 @@ from tqdm import tqdm
 
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.curves.froc import Froc
-from nnunetv2_sizepenalty.evaluation.metrics import METRICS
+from nnunetv2_sizepenalty.evaluation.metrics import metrics_in
 from nnunetv2_sizepenalty.evaluation.records import Evaluation
 from nnunetv2_sizepenalty.lesions import SizeUnit
 from nnunetv2_sizepenalty.pages import theme
 from nnunetv2_sizepenalty.pages.export import write_figure
 from nnunetv2_sizepenalty.pages.numbers import plural
 from nnunetv2_sizepenalty.pages.offline import render
-from nnunetv2_sizepenalty.report import rows, tables
+from nnunetv2_sizepenalty.report import tables
 from nnunetv2_sizepenalty.report.choice import NAMED, by_importance, choose_cases
-from nnunetv2_sizepenalty.report.embed import Embedded, embed_scans, locate_lesions
+from nnunetv2_sizepenalty.report.embed import Embedded, embed_scans
 from nnunetv2_sizepenalty.report.froc_section import check_froc
 from nnunetv2_sizepenalty.report.label import make_label
 from nnunetv2_sizepenalty.report.niivue import niivue_bundle
@@ -50,8 +50,8 @@ def case_table(unit: SizeUnit) -> list[dict[str, Any]]:
     return [
         {"key": "case", "title": "case", "text": True},
         *(
-            {"key": m.name, "title": f"{m.title} ({m.unit})" if m.unit else m.title, "note": m.definition}
-            for m in map(METRICS.get, unit.columns(CASE_METRICS))
+            {"key": m.name, "title": m.heading, "note": m.definition}
+            for m in map(metrics_in(unit).get, unit.columns(CASE_METRICS))
         ),
     ]
 
@@ -119,11 +119,7 @@ def make_page(
     unit = evaluation.summary.unit
     named = sum(reason == NAMED for reason in chosen.values())
     embedded = embed_scans(sources, chosen, by_importance(chosen), named)
-    labels = []
-    for name in evaluation.summary.labels:
-        lesions = rows.lesion_rows(evaluation, name)
-        at = dict(zip(lesions["key"], locate_lesions(lesions, embedded, name), strict=True))
-        labels.append(make_label(evaluation, name, at, froc))
+    labels = [make_label(evaluation, name, embedded, froc) for name in evaluation.summary.labels]
     html = render(
         "report.html.j2",
         TEMPLATES,
@@ -136,7 +132,7 @@ def make_page(
         viewer_note=_viewer_note(evaluation, embedded, sources.images_folder is not None),
         volumes=any(not scan["flat"] for scan in embedded.scans.values()),
         data={
-            "labels": [{key: label[key] for key in ("name", "charts", "datasets")} for label in labels],
+            "labels": [{key: label[key] for key in ("name", "charts", "datasets", "oversized")} for label in labels],
             "scans": embedded.scans,
             "case_columns": case_table(unit),
             "lesion_columns": lesion_table(unit),
@@ -162,8 +158,8 @@ def _viewer_note(evaluation: Evaluation, embedded: Embedded, images: bool) -> st
         sentences.append("All cases are here.")
     else:
         sentences.append(
-            f"{shown} of {count} cases are here: the largest missed lesions, the lowest, median and highest Dice, and "
-            "those named with --cases."
+            f"{shown} of {count} cases are here: oversized predictions, the largest missed lesions, the lowest, median "
+            "and highest Dice, and those named with --cases."
         )
     if embedded.left_out:
         sentences.append(f"{plural(len(embedded.left_out), 'case')} of those did not fit into the page.")

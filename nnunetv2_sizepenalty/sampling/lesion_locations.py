@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from scipy import ndimage
 
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.lesions import component_voxels, label_components
+from nnunetv2_sizepenalty.nnunet_io.training_cases import read_preprocessed
 from nnunetv2_sizepenalty.parallel import map_cases
 
 FOLDER = "lesion_locations"
@@ -141,9 +141,8 @@ def find_lesions(
 
 def _find(folder: Path, channels: tuple, slicewise: bool, identifier: str) -> CaseLesions:
     key = _key(folder, channels, slicewise, identifier)
-    # the segmentation alone is read: nnU-Net's dataset opens the image without reading it
-    _, segmentation, _, _ = infer_dataset_class(str(folder))(str(folder), [identifier]).load_case(identifier)
-    lesions = locate_lesions(np.asarray(segmentation[0]), channels, slicewise=slicewise)
+    segmentation, _ = read_preprocessed(folder, identifier)
+    lesions = locate_lesions(segmentation[0], channels, slicewise=slicewise)
     try:
         with atomic_file(_path(folder, identifier, slicewise)) as temporary:
             np.savez(temporary, key=key, **dict(zip((f.name for f in fields(lesions)), astuple(lesions), strict=True)))

@@ -9,6 +9,7 @@ from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.lesions import ML, SizeUnit, Spacing, size_of, size_unit
 from nnunetv2_sizepenalty.nnunet_io.classes import read_labels
 from nnunetv2_sizepenalty.nnunet_io.dataset import Dataset
+from nnunetv2_sizepenalty.nnunet_io.image_reader import find_reader
 from nnunetv2_sizepenalty.nnunet_io.spacing import spacing_of
 from nnunetv2_sizepenalty.parallel import map_cases
 
@@ -22,16 +23,12 @@ def case_sizes(dataset: Dataset, cases: Sequence[str], *, processes: int = 1) ->
     Raises:
         UserError: a label file is missing.
     """
-    from nnunetv2.imageio.reader_writer_registry import determine_reader_writer_from_dataset_json
-
     missing = next((case for case in cases if not dataset.labels[case].is_file()), None)
     if missing:
         raise UserError(f"case {missing}: {dataset.labels[missing]} does not exist")
     if not cases:
         return {}, ML
-    reader = determine_reader_writer_from_dataset_json(
-        dataset.settings, str(dataset.labels[cases[0]]), allow_nonmatching_filename=True, verbose=False
-    )
+    reader = find_reader(dataset.settings, dataset.labels[cases[0]])
     work = partial(_count, reader=reader, ignore_label=read_labels(dataset.settings).ignore)
     paths = [str(dataset.labels[case]) for case in cases]
     counted = map_cases(work, paths, processes=processes, description="Lesion volumes")

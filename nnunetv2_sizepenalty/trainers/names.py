@@ -13,6 +13,7 @@ from typing import Any
 from nnunetv2_sizepenalty.losses.parameters import Parameters
 from nnunetv2_sizepenalty.losses.size_term import AUTO, CAP, TAU, WEIGHT, Gate, Millilitres, SizeTerm
 from nnunetv2_sizepenalty.losses.terms import TERMS, is_combination, spelling
+from nnunetv2_sizepenalty.nnunet_io.probabilities import VALIDATION_STEP
 
 PREFIX = "nnUNetTrainer"
 # nnU-Net's own loss and recipe on our network
@@ -587,9 +588,9 @@ def right_spelling(name: str) -> str | None:
 
 
 def step_size(name: str, thesis_overlap: bool = False) -> float:
-    """The sliding window's step as a share of the patch: nnU-Net's 0.5 for every trainer, so that they compare.
+    """The sliding window's step as a share of the patch: nnU-Net's for every trainer, so that they compare.
 
     With `thesis_overlap` the thesis's own (section 4.5): 0.25, that is 75 % overlap, where S is in the combination.
     """
     parsed = parse(name)
-    return 0.25 if thesis_overlap and parsed is not None and "S" in parsed.combination else 0.5
+    return 0.25 if thesis_overlap and parsed is not None and "S" in parsed.combination else VALIDATION_STEP

@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 from ablation_files import finish_training
-from operating_point_data import write_image
+from operating_point_data import softmax_of, write_image
 
-from nnunetv2_sizepenalty.ablation.calls import Compare, Evaluate, Rules
+from nnunetv2_sizepenalty.ablation.calls import Compare, Evaluate, Rules, ScoreProbabilities
 from nnunetv2_sizepenalty.ablation.commands import comparison, scoring_stages, threshold_stages
 from nnunetv2_sizepenalty.ablation.job import RunJob
 from nnunetv2_sizepenalty.ablation.process import call, open_log
 from nnunetv2_sizepenalty.ablation.state import FAILED, key_of, mark_done, read_state
 from nnunetv2_sizepenalty.cli.compare import parse_named
 from nnunetv2_sizepenalty.cli.main import _parser
+from nnunetv2_sizepenalty.curves import read_froc
+from nnunetv2_sizepenalty.evaluation.protocols import Rule, split_detection
 
 
 @pytest.fixture
@@ -81,8 +83,27 @@ def test_folders_may_have_commas_in_their_names(tmp_path):
         call(Compare(named, {}, {}, folder / "comparison"), log)
     assert (folder / "comparison" / "compare.html").is_file()
     text = (folder / "log.txt").read_text()
-    assert f"3 rows in {evaluations['x'] / 'cases.csv'}; see {evaluations['x'] / 'report.html'}" in text
+    assert "in 3 cases\n" in text
+    assert f"report          {evaluations['x'] / 'report.html'}\n" in text
     assert f"see {folder / 'comparison' / 'compare.html'}" in text
+
+
+def test_thresholds_are_swept_by_the_share_rule_whatever_the_protocol(tmp_path, shown):
+    """By the any overlap of `thesis` a map that is high everywhere would find every lesion."""
+    reference = np.zeros((9, 12, 12), np.uint8)
+    reference[2:4, 2:5, 2:5] = 1
+    write_image(tmp_path / "labels" / "one.nii.gz", reference)
+    (tmp_path / "maps").mkdir()
+    np.savez(tmp_path / "maps" / "one.npz", probabilities=softmax_of(np.full(reference.shape, 0.9)))
+    (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "lesion": 1}, "file_ending": ".nii.gz"}')
+    rules = Rules(tmp_path / "dataset.json", "thesis", (1.0, 5.0))
+    ScoreProbabilities(tmp_path / "labels", tmp_path / "maps", tmp_path / "froc", rules, 1)()
+    found = read_froc(tmp_path / "froc")
+    assert found.summary.labels["lesion"].lesion_average_precision == 0
+    _, args = shown(protocol="thesis")["froc"]
+    assert (args.protocol, args.detection) == ("thesis", "share:0.1")
+    assert found.summary.description.startswith("thesis: ")
+    assert split_detection(found.summary.description)[1] == str(Rule.parse(args.detection))
 
 
 def test_a_call_that_fails_is_a_failed_run_that_says_why(make_ablation):

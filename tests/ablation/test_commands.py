@@ -40,7 +40,8 @@ def test_a_test_part_is_predicted_and_cut_where_its_own_fold_says(make_ablation)
     assert {stage.name: join(stage.command) for stage in stages} == {
         "predictions": f"nnUNetv2_predict -i {images} -o {out}/predictions -d Dataset042_Strokes -c 3d_fullres "
         "-tr nnUNetTrainer -p nnUNetPlans -f 0 -step_size 0.5 --save_probabilities -device cpu -npp 1 -nps 1",
-        "froc": f"nnUNetv2_sizepenalty froc -ref {labels} -probabilities {out}/predictions -o {out}/froc {rules} -np 1",
+        "froc": f"nnUNetv2_sizepenalty froc -ref {labels} -probabilities {out}/predictions -o {out}/froc {rules} "
+        "--detection share:0.1 -np 1",
         "evaluation_at_half": f"nnUNetv2_sizepenalty evaluate -ref {labels} -pred {out}/predictions "
         f"-o {out}/evaluation_at_half --images {images} {rules} -np 1",
         "operating_point": f"nnUNetv2_sizepenalty threshold {run.model_folder} -o {out}/operating_point -f 0 "

@@ -55,7 +55,7 @@ def test_unknown_case():
 def test_slice_is_coloured_by_agreement():
     reference, prediction = np.zeros((1, 3, 5), bool), np.zeros((1, 3, 5), bool)
     reference[0, 1, 1:3] = prediction[0, 1, 2:4] = True
-    scan = make_scan({"m": reference}, {"m": prediction}, np.zeros((1, 3, 5), np.float32), np.eye(4))
+    scan = make_scan({"m": reference}, {"m": prediction}, {"image": np.zeros((1, 3, 5), np.float32)}, np.eye(4))
     blue, green, ochre = draw_slice(scan, "m", 0)[1, 1:4].tolist()
     assert blue[2] > blue[0]
     assert ochre[0] > ochre[2]

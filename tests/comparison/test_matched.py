@@ -51,7 +51,9 @@ def test_the_rate_is_counted_by_the_rule_of_the_curves():
         (by_share, Protocol().description, 1),
     ):
         frocs = {"A": [froc((4, 2, 1, 0), (0.1, 0.2, 0.3, 0.4), description=description)]}
-        assert match_false_positives(baseline, frocs, "lesion").false_positives_per_case == rate
+        matched = match_false_positives(baseline, frocs, "lesion")
+        assert matched.false_positives_per_case == rate
+        assert f"detected: {matched.detection}" in description
 
 
 def test_where_components_grow_together_nothing_is_cut():

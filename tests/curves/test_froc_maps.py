@@ -1,6 +1,7 @@
 """`froc` on folders: maps that paint too much get nothing, and those that find the lesions get what they find."""
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -168,9 +169,15 @@ def damaged(folder: Path, how: str) -> None:
         image = sitk.GetImageFromArray(MASKS["case_1"].astype(np.uint8))
         image.SetOrigin((5.0, 0.0, 0.0))
         sitk.WriteImage(image, folder / "prob" / "case_1.nii.gz")
+    elif how == "place":
+        stuff = {"spacing": (1.0, 1.0, 1.0), "origin": (0.0, 0.0, 5.0), "direction": tuple(np.eye(3).ravel())}
+        properties = {"sitk_stuff": stuff, "spacing": [1.0, 1.0, 1.0]}
+        (folder / "prob" / "case_1.pkl").write_bytes(pickle.dumps(properties))
     elif how == "labels":
         image = sitk.GetImageFromArray(2 * MASKS["case_1"].astype(np.uint8))
         sitk.WriteImage(image, folder / "ref" / "case_1.nii.gz")
+    elif how == "predictions":
+        (folder / "ref" / "predict_from_raw_data_args.json").write_text("{}")
     elif how == "no lesion":
         for case in MASKS:
             image = sitk.GetImageFromArray(np.zeros(SHAPE, dtype=np.uint8))
@@ -184,8 +191,10 @@ def damaged(folder: Path, how: str) -> None:
         ("nan", "case_1.npz holds values that are no probabilities"),
         ("outside", "case_1.npz holds values that are no probabilities"),
         ("shape", "case_1.npz has the shape (2, 23, 36, 36), reference and labels need (2, 24, 36, 36)"),
-        ("grid", "case_1.nii.gz: origin"),
+        ("grid", "case_1.npz: origin [-5.0, 0.0, 0.0] instead of [0.0, 0.0, 0.0]"),
+        ("place", "case_1.npz: origin [0.0, 0.0, 5.0] instead of [0.0, 0.0, 0.0]"),
         ("labels", "case_1.nii.gz: holds labels [2] that dataset.json does not name"),
+        ("predictions", "holds predictions of nnU-Net (predict_from_raw_data_args.json)"),
         ("no lesion", "no reference holds a lesion"),
     ],
 )
@@ -199,6 +208,31 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, capsys, how, say
     assert not (tmp_path / "out").exists()
 
 
+def test_many_bad_cases_are_one_line_too(tmp_path, capsys):
+    write(tmp_path, MASKS, {case: np.full(SHAPE, np.nan) for case in MASKS})
+    assert froc(tmp_path) == 2
+    error = capsys.readouterr().err
+    assert "6 of 6 cases can't be scored, nothing was written: " in error
+    assert "case_2.npz holds values" in error
+    assert "case_3.npz" not in error
+    assert error.endswith("; and 3 more\n")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_no_archive_where_no_dataset_json_names_the_labels(tmp_path, capsys):
+    write(tmp_path, MASKS, {case: np.where(mask, 0.9, 0.001) for case, mask in MASKS.items()})
+    (tmp_path / "prob" / "dataset.json").unlink()
+    (tmp_path / "prob" / "case_0.npz").write_bytes(b"no zip")
+    assert froc(tmp_path) == 2
+    assert "case_0.npz can't be read as nnU-Net's probabilities" in capsys.readouterr().err
+
+
+def test_one_case_is_enough(tmp_path):
+    write(tmp_path, {"a": MASKS["case_0"]}, {"a": np.where(MASKS["case_0"], 0.9, 0.001)})
+    assert average_precision(froc(tmp_path)) == 1
+
+
 def test_a_rule_that_is_none(tmp_path, capsys):
     assert froc(tmp_path, "--detection", "most") == 2
     assert "--detection: 'most' is no rule" in capsys.readouterr().err
@@ -206,6 +240,9 @@ def test_a_rule_that_is_none(tmp_path, capsys):
 
 def test_a_mask_beside_the_probabilities_on_their_grid_is_fine(tmp_path):
     write(tmp_path, MASKS, {case: np.where(mask, 0.9, 0.001) for case, mask in MASKS.items()})
-    for case, mask in MASKS.items():
+    for case, mask in [*MASKS.items()][1:]:
         sitk.WriteImage(sitk.GetImageFromArray(mask.astype(np.uint8)), tmp_path / "prob" / f"{case}.nii.gz")
+    stuff = {"spacing": (1.0, 1.0, 1.0), "origin": (0.0, 0.0, 0.0), "direction": tuple(np.eye(3).ravel())}
+    properties = {"sitk_stuff": stuff, "spacing": [1.0, 1.0, 1.0]}
+    (tmp_path / "prob" / "case_0.pkl").write_bytes(pickle.dumps(properties))
     assert average_precision(froc(tmp_path)) == 1

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 
 from nnunetv2_sizepenalty.dataset_conversion import Channels, convert_dataset, find_isles22
 from nnunetv2_sizepenalty.dataset_conversion.volumes import resample_mask, resample_volume
+from nnunetv2_sizepenalty.report.channels import read_channel_names
 
 
 def array(path) -> np.ndarray:
@@ -109,7 +110,20 @@ def test_images_are_the_same_as_in_the_dataset(source, nnunet, tmp_path, convert
         assert (out / name).read_bytes() == (folder / "imagesTr" / name).read_bytes()
     assert convert(*args) == 2
     assert convert(*args, "--overwrite", "--plain") == 0
-    assert len(list(out.iterdir())) == 2
+    assert sorted(path.name for path in out.iterdir()) == [
+        "dataset.json", "sub-1_ses-0001_0000.nii.gz", "sub-1_ses-0001_0001.nii.gz",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("plain", "names"), [(False, ["ADC", "DWI", "mismatch"]), (True, ["ADC", "DWI"])])
+def test_images_say_what_their_channels_are(source, tmp_path, convert, plain, names):
+    files = source.case("sub-1")
+    out = tmp_path / "in"
+    args = ["images", "--adc", files["adc"], "--dwi", files["dwi"], "-o", out]
+    assert convert(*args, *(["--plain"] if plain else [])) == 0
+    said = read_channel_names(out)
+    assert [said.of(number) for number in range(len(names))] == names
+    assert said.in_order(range(len(names)))[0] == 1, "DWI comes first"
 
 
 def test_folder_without_labels_goes_to_images_ts(source, nnunet, convert):

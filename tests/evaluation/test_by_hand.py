@@ -61,6 +61,10 @@ def test_1_identical():
         "hd95": 0,
         "nsd": 1,
         "lesion_masd": 0,
+        # Share rule: all that is predicted is lesion.
+        "missed_share": 0,
+        "false_positives_share": 0,
+        "detection_rate_share": 1,
     }
     lesions = {
         "kind": ["reference", "reference"],
@@ -111,6 +115,10 @@ def test_2_shifted_by_one_voxel_in_3d():
         "hd95": 3.4,  # sorted 0, 0, 0, 4; position 0.95 * 3 = 2.85: 0.85 of the way from 0 to 4
         "nsd": 6 / 8,  # 6 of 8 voxels within 1 mm
         "lesion_masd": 1,
+        # Share rule: 3 voxels inside, the fourth is rim: 3 of 3.
+        "missed_share": 0,
+        "false_positives_share": 0,
+        "detection_rate_share": 1,
     }
     lesions = {
         "kind": ["reference"],
@@ -159,6 +167,10 @@ def test_3_one_found_one_missed_one_false_positive():
         "hd95": 0.95 * math.sqrt(37),
         "nsd": 3 / 5,  # (0, 0), (0, 1) and (0, 1)
         "lesion_masd": 0.25,  # A: from A 1 and 0, mean 0.5; back 0; (0.5 + 0) / 2
+        # Share rule: of A 1 of 1 predicted; nothing around B; (2, 2) touches no lesion.
+        "missed_share": 1,
+        "false_positives_share": 1,
+        "detection_rate_share": 1 / 2,
     }
     lesions = {
         "kind": ["reference", "reference", "false_positive"],
@@ -209,6 +221,10 @@ def test_4_one_prediction_bridges_two_lesions():
         "hd95": 0.75,  # prediction 0, 0, 0, 0, 0, 1: position 0.95 * 5 = 4.75
         "nsd": 1,
         "lesion_masd": 1 / 4,  # from A 0; from the prediction to A alone 0, 0, 0, 0, 1, 2: mean 0.5; (0 + 0.5) / 2
+        # Share rule: the bridge is as near to A as to B and goes to A, the larger, as rim: 4 of 4 and 1 of 1.
+        "missed_share": 0,
+        "false_positives_share": 0,
+        "detection_rate_share": 1,
     }
     lesions = {
         "kind": ["reference", "reference"],
@@ -256,6 +272,10 @@ def test_5_two_fragments_of_one_lesion():
         "hd95": 0.85,  # reference 0, 0, 0, 1: position 2.85
         "nsd": 1,
         "lesion_masd": 3 / 8,  # to the first fragment alone 0, 0, 1, 2: mean 0.75; back 0
+        # Share rule: 2 of 2 and 1 of 1.
+        "missed_share": 0,
+        "false_positives_share": 0,
+        "detection_rate_share": 1,
     }
     lesions = {
         "kind": ["reference", "unmatched"],
@@ -302,6 +322,10 @@ def test_6_empty_prediction_reference_or_both():
         "hd95": NAN,
         "nsd": NAN,
         "lesion_masd": NAN,
+        # Share rule: nothing is predicted.
+        "missed_share": 2,
+        "false_positives_share": 0,
+        "detection_rate_share": 0,
     }
     check(score_case(reference, nothing, (1.0, 1.0), Protocol()), expected, {"dice": [0, 0], "rve": [1, 1]})
     # The other way round, three pixels in two false positives: no reference volume to relate the error to.
@@ -318,6 +342,9 @@ def test_6_empty_prediction_reference_or_both():
         "detection_rate": NAN,
         "fp": 2,
         "fn": 0,
+        "missed_share": 0,
+        "false_positives_share": 2,
+        "detection_rate_share": NAN,
     }
     kinds = {"kind": ["false_positive"] * 2, "voxels": [2, 1], "centroid": [[0, 0.5], [0, 3]]}
     check(score_case(nothing, reference, (1.0, 1.0), Protocol()), swapped, kinds)
@@ -326,5 +353,5 @@ def test_6_empty_prediction_reference_or_both():
     both |= dict.fromkeys(
         ("n_prediction", "prediction_ml", "volume_error_ml", "absolute_volume_error_ml", "lesion_count_error"), 0
     )
-    both |= dict.fromkeys(("false_positives", "false_positive_ml", "fp"), 0)
+    both |= dict.fromkeys(("false_positives", "false_positive_ml", "fp", "false_positives_share"), 0)
     check(score_case(nothing, nothing, (1.0, 1.0), Protocol()), both, {"kind": []})

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from nnunetv2_sizepenalty.cli.main import main
 from nnunetv2_sizepenalty.curves import read_froc
 from nnunetv2_sizepenalty.evaluation import read_evaluation
+from nnunetv2_sizepenalty.evaluation.share_check import Oversized
 
 
 @pytest.fixture
@@ -42,6 +43,55 @@ def test_evaluate_writes_tables_and_report(folders):
     # Once more into the same folder, with rules of one's own.
     assert evaluate(folders, "--detection", "iou:0.2", "--min-mm3", 5) == 0
     assert read_evaluation(folders / "out").summary.protocol == "custom"
+
+
+@pytest.mark.integration
+def test_what_swallows_lesions_is_named_with_the_detection_rate_under_both_rules(tmp_path, capsys):
+    """In `a` a component of 400 voxels covers both lesions of 4 voxels; in `b` a single lesion is found."""
+    for case in ("a", "b"):
+        reference, prediction = np.zeros((6, 24, 24), np.uint8), np.zeros((6, 24, 24), np.uint8)
+        reference[2, 2:4, 2:4] = 1
+        prediction[2, 2:4, 2:4] = 1
+        if case == "a":
+            reference[2, 18:20, 18:20] = 1
+            prediction[2, 1:21, 1:21] = 1
+        for folder, mask in (("ref", reference), ("pred", prediction)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            sitk.WriteImage(sitk.GetImageFromArray(mask), tmp_path / folder / f"{case}.nii.gz")
+    assert evaluate(tmp_path) == 0
+    warning = capsys.readouterr().err
+    # The share rule: 4 of about 188 voxels around each lesion.
+    assert warning == (
+        "WARNING: foreground: predicted components of more than 10 times the volume of the lesions that they touch "
+        "(where they touch none, of all in the case): a lesion 1 (50 x). The protocol finds 3 of 3 lesions (100%) with "
+        "0 false positives, the share rule 1 of 3 lesions (33%) with 1 false positives\n"
+    )
+    evaluation = read_evaluation(tmp_path / "out")
+    share = evaluation.summary.labels["foreground"].share
+    assert (share.detected, share.detected_by_share) == (3, 1)
+    assert share.oversized == {"a": (Oversized(1, 2, 50.0),)}
+    assert evaluation.cases["detection_rate_share"].tolist() == [0, 1]
+    assert evaluate(tmp_path, "--detection", "share:0.1", out="by_share") == 0
+    assert read_evaluation(tmp_path / "by_share").cases["detection_rate"].tolist() == [0, 1]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("rule", "rate"),
+    [("picai", 0.5), ("msseg", 0.5), ("share:0.1", 1), ("share:0.102", 0.5), ("overlap", 1), ("iou:0.5", 0.5)],
+)
+def test_rules_of_detection(tmp_path, rule, rate):
+    """Beside a lesion that is found as it is, one of 6 voxels in a component of 62: IoU 6 / 62, 56 of 62 outside, and
+    3 of these are rim."""
+    reference, prediction = np.zeros((5, 12, 30), np.uint8), np.zeros((5, 12, 30), np.uint8)
+    reference[2, 2:4, 2:5] = prediction[2, 2:4, 2:5] = 1
+    reference[2, 8, 10:16] = 1
+    prediction[2, 8, 10:16] = prediction[2, 4:12, 16:23] = 1
+    for folder, mask in (("ref", reference), ("pred", prediction)):
+        (tmp_path / folder).mkdir()
+        sitk.WriteImage(sitk.GetImageFromArray(mask), tmp_path / folder / "a.nii.gz")
+    assert evaluate(tmp_path, "--detection", rule) == 0
+    assert read_evaluation(tmp_path / "out").cases["detection_rate"].tolist() == [rate]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,11 @@ from skimage import io
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.evaluation import Protocol, evaluate_folder
-from nnunetv2_sizepenalty.evaluation.metrics import CASE_COLUMNS, LESION_COLUMNS
+from nnunetv2_sizepenalty.evaluation.folder import size_bins
+from nnunetv2_sizepenalty.evaluation.metrics import CASE_COLUMNS, LESION_COLUMNS, metrics_in
 from nnunetv2_sizepenalty.evaluation.nan_json import read_record, to_json
 from nnunetv2_sizepenalty.evaluation.summary import Summary
+from nnunetv2_sizepenalty.lesions import ML, PX
 
 SPACING = (0.8, 1.1, 3.0)  # x, y, z
 
@@ -84,7 +87,9 @@ def test_the_centroid_is_the_lesions_place_in_index_and_world(tmp_path):
 
 
 def test_an_identical_pair_scores_one_everywhere(folders):
-    cases = evaluate_folder(folders / "ref", folders / "ref").cases
+    shutil.rmtree(folders / "pred")
+    shutil.copytree(folders / "ref", folders / "pred")
+    cases = evaluate(folders).cases
     with_lesions = cases[cases["n_reference"] > 0]
     for metric in ("dice", "iou", "detection_rate", "lesion_f1", "pq", "sq", "rq", "sq_matched", "nsd"):
         assert (with_lesions[metric] == 1).all(), metric
@@ -189,16 +194,18 @@ def test_values_that_dataset_json_does_not_name(folders):
 
 def test_groups(folders):
     table = folders / "groups.csv"
-    table.write_text("case,site\na,north\nb,south\nc,south\n")
+    for name in ("ref", "pred"):
+        shutil.copy(folders / name / "a.nii.gz", folders / name / "d.nii.gz")
+    table.write_text("case,site\na,north\nb,south\nc,south\nd,north\n")
     evaluation = evaluate(folders, groups=table)
-    assert evaluation.summary.groups == {"site": {"a": "north", "b": "south", "c": "south"}}
+    assert evaluation.summary.groups == {"site": {"a": "north", "b": "south", "c": "south", "d": "north"}}
     group = evaluation.summary.labels["foreground"].groups["site"]
     dice = evaluation.cases.set_index("case")["dice"]
     assert group.tables["south"].case_stratum("all").cases == 2
     means = [dice["a"], dice[["b", "c"]].mean()]
     assert group.mean_of_means["dice"] == pytest.approx(np.mean(means))
     table.write_text("case,site\na,north\n")
-    with pytest.raises(UserError, match=r"(?s)no row for 2 cases.*\n  b\n  c"):
+    with pytest.raises(UserError, match="no row for b, c, d; add them"):
         evaluate(folders, groups=table)
     table.write_text("name,site\na,north\n")
     with pytest.raises(UserError, match="it needs case"):
@@ -272,6 +279,23 @@ def test_sizes_of_photographs_are_pixels(photographs):
     assert tables["lesion_strata"][1]["false_positive_px"] == 9
     assert tables["case_strata"][0]["pooled"]["false_positive_px_per_case"]["value"] == 4.5
     assert tables["case_strata"][0]["metrics"]["reference_px"]["mean"] == 632
+
+
+def test_distances_of_photographs_are_pixels(photographs):
+    evaluation = evaluate(photographs)
+    assert {"x_px", "y_px", "z_px"} < set(evaluation.lesions)
+    assert not [name for table in (evaluation.cases, evaluation.lesions) for name in table if name.endswith("_mm")]
+    assert metrics_in(PX)["hd95"].heading == "HD95 (px)"
+    assert metrics_in(ML)["hd95"].heading == "HD95 (mm)"
+    assert "NSD within 1 px" in evaluation.summary.description
+
+
+def test_edges_of_the_other_unit_are_refused(photographs):
+    with pytest.raises(UserError, match=r"--bins-ml: .* no spacing, so sizes are in px here; give --bins-px") as raised:
+        evaluate(photographs, bins_ml=[7])
+    assert "\n" not in str(raised.value)
+    with pytest.raises(UserError, match=r"--bins-px: .* a spacing, .* in mL here; give .*--bins-ml 1 5$"):
+        size_bins(ML, None, [10])
 
 
 def test_strata_of_photographs_have_edges_of_their_own(photographs):

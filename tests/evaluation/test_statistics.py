@@ -1,5 +1,5 @@
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -74,6 +74,16 @@ def test_several_rows_are_resampled_together_and_alike():
         assert asdict(together) == pytest.approx(asdict(mean_estimate(row)))
 
 
+def test_an_interval_is_the_same_whatever_stands_beside_it():
+    """Of five cases every 26th resample draws each once; rounding must not put it below or above the sample."""
+    rows = np.random.default_rng(1).lognormal(size=(40, 5))
+    many = mean_estimates(rows)
+    assert [mean_estimates(rows[i : i + 1])[0] for i in range(40)] == [
+        replace(one, **{name: pytest.approx(getattr(one, name), rel=1e-12) for name in ("value", "low", "high")})
+        for one in many
+    ]
+
+
 def test_where_bca_is_undefined():
     constant, rising = mean_estimates(np.array([[0.1] * 5, [1.0, 2, 3, 4, 5]]))
     assert constant == Estimate(value=0.1, low=0.1, high=0.1, interval="percentile")
@@ -91,6 +101,27 @@ def test_a_ratio_of_sums_leaves_out_cases_that_count_for_neither():
     assert ratio == ratio_estimate([1, 0, 3, 2], [2, 1, 3, 2])
     assert 0 <= ratio.low < 6 / 8 < ratio.high <= 1
     assert math.isnan(ratio_estimate([0, 0], [0, 0]).value)
+
+
+def test_one_case_has_no_concordance():
+    single = lin_ccc([3.0], [4.0])
+    assert math.isnan(single.value)
+    assert single.interval == "none"
+
+
+def test_intervals_stay_inside_the_range_of_what_is_averaged():
+    # Sums of such shares end a few ulp beyond 0 or 1, as in "-6.94e-18 to 0.2".
+    rng = np.random.default_rng(0)
+    for n in (3, 5, 8, 20):
+        for share in (0.1, 0.3, 0.9):
+            values = np.where(rng.random((4, n)) < 0.3, rng.random((4, n)) * share, np.round(rng.random((4, n))))
+            for row, estimate in zip(values, mean_estimates(values), strict=True):
+                assert row.min() <= estimate.low <= estimate.high <= row.max()
+            lesions = rng.integers(1, 9, n)
+            ratio = ratio_estimate(np.minimum(lesions, rng.integers(0, 9, n)), lesions)
+            assert 0 <= ratio.low <= ratio.high <= 1
+            ccc = lin_ccc(rng.random(n), rng.random(n))
+            assert -1 <= ccc.low <= ccc.high <= 1
 
 
 def test_an_aggregate_says_over_how_many_and_why():

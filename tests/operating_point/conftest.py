@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from nnunet_commands import Workspace
-from operating_point_data import SOFTMAX, write_image
+from operating_point_data import SOFTMAX, softmax_of, write_image
 from scipy.ndimage import gaussian_filter
 
 from nnunetv2_sizepenalty.nnunet_io.model_folder import ModelFolder
@@ -57,6 +57,13 @@ def write_model(tmp_path) -> Callable[..., ModelFolder]:
         return ModelFolder(path, references)
 
     return write
+
+
+@pytest.fixture
+def small_folds(write_model, phantom_predictions):
+    """Two folds of two cases."""
+    cases = {name: (mask, softmax_of(p)) for name, (mask, p) in list(phantom_predictions.items())[:4]}
+    return write_model({"0": {n: cases[n] for n in list(cases)[::2]}, "1": {n: cases[n] for n in list(cases)[1::2]}})
 
 
 @pytest.fixture(scope="session")

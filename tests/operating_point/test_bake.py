@@ -12,7 +12,7 @@ from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
 from nnunetv2_sizepenalty.nnunet_io.classes import read_labels
 from nnunetv2_sizepenalty.operating_point.bake import postprocessing, shift_head
-from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
+from nnunetv2_sizepenalty.operating_point.grid import Cut, ThresholdGrid
 
 KWARGS = {
     "input_channels": 1,
@@ -77,10 +77,12 @@ def test_the_highest_of_eleven_heads_is_taken_by_number():
 
 
 def test_one_smallest_size_becomes_stock_postprocessing():
-    functions, arguments = postprocessing(Grid(), read_labels(REGIONS), {"core": Cut(0.3, 5), "rim": Cut(0.6, 5)})
+    functions, arguments = postprocessing(
+        ThresholdGrid(), read_labels(REGIONS), {"core": Cut(0.3, 5), "rim": Cut(0.6, 5)}
+    )
     assert [f"{f.__module__}.{f.__name__}" for f in functions] == ["cc3d.dust"]
     assert arguments == [{"threshold": 5, "connectivity": 18}]
-    assert postprocessing(Grid(), read_labels(NESTED), {"whole": Cut(0.3), "core": Cut(0.6)}) is None
+    assert postprocessing(ThresholdGrid(), read_labels(NESTED), {"whole": Cut(0.3), "core": Cut(0.6)}) is None
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_one_smallest_size_becomes_stock_postprocessing():
 )
 def test_filters_that_stock_postprocessing_cannot_do_are_refused(dataset, cuts, unit, reason):
     with pytest.raises(UserError, match=reason):
-        postprocessing(Grid(unit=unit), read_labels(dataset), cuts)
+        postprocessing(ThresholdGrid(unit=unit), read_labels(dataset), cuts)
 
 
 def test_checkpoints_hold_what_nnunet_logs_and_run_nothing(tmp_path):

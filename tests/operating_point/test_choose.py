@@ -6,11 +6,11 @@ import pytest
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.operating_point.choose import choose, cross_fit
 from nnunetv2_sizepenalty.operating_point.count_case import CaseCounts
-from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
+from nnunetv2_sizepenalty.operating_point.grid import Cut, ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.objective import Objective
 from nnunetv2_sizepenalty.operating_point.scores import Scores
 
-GRID = Grid((0.3, 0.5, 0.7), (5, 10))
+GRID = ThresholdGrid((0.3, 0.5, 0.7), (5, 10))
 
 
 def scores_of(values, name="dice", false_positives=None, grid=GRID) -> Scores:
@@ -52,7 +52,7 @@ def test_the_best_is_chosen_and_a_tie_goes_to_nnunets_own(values, cut, edge):
 
 
 def test_a_single_threshold_is_not_searched_and_has_no_edge():
-    choice = choose(scores_of([[9, 9], [1, 2]], grid=Grid((0.9,), (5,))), Objective())
+    choice = choose(scores_of([[9, 9], [1, 2]], grid=ThresholdGrid((0.9,), (5,))), Objective())
     assert choice.cut == Cut(0.9, 5)
     assert choice.edge == ()
     assert not choice.all_tied
@@ -83,7 +83,7 @@ def test_unknown_objectives_are_refused(text):
 
 def case_with_best(threshold: float) -> CaseCounts:
     """Ten lesion voxels, all found at `threshold`, half of them elsewhere."""
-    grid = Grid((0.3, 0.7), (0,))
+    grid = ThresholdGrid((0.3, 0.7), (0,))
     found = np.array([[10 if t == threshold else 5] for t in grid.counted_thresholds])
     one, none = np.ones_like(found), np.zeros_like(found)
     return CaseCounts(found, found, one, none, one, one, one, np.asarray(10), np.asarray(1))
@@ -91,7 +91,7 @@ def case_with_best(threshold: float) -> CaseCounts:
 
 def test_cross_fitting_never_sees_its_own_fold():
     folds = {"0": {"a": case_with_best(0.3)}, "1": {"b": case_with_best(0.7)}, "2": {"c": case_with_best(0.7)}}
-    fitted = cross_fit(folds, Grid((0.3, 0.7), (0,)), Objective())
+    fitted = cross_fit(folds, ThresholdGrid((0.3, 0.7), (0,)), Objective())
     assert fitted["0"].chosen == Cut(0.7, 0.0)
     assert fitted["0"].cross_fitted == pytest.approx(2 / 3)
     assert fitted["0"].optimistic == 1
@@ -105,6 +105,6 @@ def test_cross_fitting_never_sees_its_own_fold():
 def test_cross_fitting_leaves_out_cases_that_a_fold_shares_with_others():
     shared = {"a": case_with_best(0.3)}
     with pytest.raises(UserError, match="folds that differ"):
-        cross_fit({"0": shared, "all": shared}, Grid((0.3, 0.7), (0,)), Objective())
+        cross_fit({"0": shared, "all": shared}, ThresholdGrid((0.3, 0.7), (0,)), Objective())
     with pytest.raises(UserError, match="several folds"):
-        cross_fit({"0": shared}, Grid((0.3, 0.7), (0,)), Objective())
+        cross_fit({"0": shared}, ThresholdGrid((0.3, 0.7), (0,)), Objective())

@@ -5,15 +5,14 @@ import pytest
 from scipy import ndimage
 
 from nnunetv2_sizepenalty.evaluation.case import score_case
-from nnunetv2_sizepenalty.evaluation.protocols import Protocol
+from nnunetv2_sizepenalty.evaluation.protocols import Protocol, Rule
 from nnunetv2_sizepenalty.operating_point.count_case import count_case
-from nnunetv2_sizepenalty.operating_point.detection import DetectionRule
-from nnunetv2_sizepenalty.operating_point.grid import Grid
+from nnunetv2_sizepenalty.operating_point.grid import ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.scores import PER_CASE, Scores, case_scores
 
-GRID = Grid((0.1, 0.5, 0.9), (5, 20))
+GRID = ThresholdGrid((0.1, 0.5, 0.9), (5, 20))
 SPACING_MM = (6.0, 2.0, 2.0)
-OVERLAP = DetectionRule("overlap")
+OVERLAP = Rule("overlap")
 
 
 @pytest.mark.parametrize("case", ["case_00", "case_07", "case_19"])
@@ -46,7 +45,7 @@ def test_voxels_of_unknown_reference_count_for_the_size_alone():
     reference, valid = np.zeros(probability.shape, bool), np.ones(probability.shape, bool)
     reference[0, 0, 4:7] = True
     valid[0, 0, :4] = valid[0, 3] = False
-    counts = count_case(probability, reference, Grid((0.5,), (5,)), SPACING_MM, valid)
+    counts = count_case(probability, reference, ThresholdGrid((0.5,), (5,)), SPACING_MM, valid)
     for column in (0, 1):  # without a filter and with it
         assert counts.prediction[0, column] == 2
         assert counts.true_positive[0, column] == 2

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from nnunetv2_sizepenalty.nnunet_io.thresholds import above, dense_thresholds, logit
-from nnunetv2_sizepenalty.operating_point.grid import Grid
+from nnunetv2_sizepenalty.operating_point.grid import ThresholdGrid
 
 
 def test_the_default_is_the_thesis_preset():
-    grid = Grid()
+    grid = ThresholdGrid()
     assert grid.thresholds == (0.3, 0.4, 0.5, 0.6, 0.7)
     assert (grid.sizes, grid.unit, grid.connectivity) == ((5.0,), "voxels", 18)
 
@@ -34,19 +34,19 @@ def test_the_dense_grid_is_even_in_the_logit_and_holds_half():
     ids=["one of each is not searched", "0.5 joins several thresholds", "none joins several sizes", "nnU-Net's own"],
 )
 def test_what_may_be_chosen(thresholds, sizes, chosen_from):
-    grid = Grid(thresholds, sizes)
+    grid = ThresholdGrid(thresholds, sizes)
     found = [(grid.counted_thresholds[row], grid.counted_sizes[column]) for row, column in np.argwhere(grid.searched)]
     assert found == chosen_from
 
 
 def test_half_and_no_filter_are_always_counted():
-    grid = Grid((0.9,), (7,))
+    grid = ThresholdGrid((0.9,), (7,))
     assert grid.counted_thresholds == (0.5, 0.9)
     assert grid.counted_sizes == (0.0, 7.0)
 
 
 def test_cubic_millimetres_become_voxels_of_the_case():
-    assert Grid(sizes=(30,), unit="mm3").sizes_in_voxels((3, 2, 1)).tolist() == [0, 5]
+    assert ThresholdGrid(sizes=(30,), unit="mm3").sizes_in_voxels((3, 2, 1)).tolist() == [0, 5]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_cubic_millimetres_become_voxels_of_the_case():
 )
 def test_senseless_candidates_are_refused(wrong):
     with pytest.raises(ValueError, match=r"thresholds|smallest|sizes"):
-        Grid(**wrong)
+        ThresholdGrid(**wrong)
 
 
 def test_a_probability_at_the_threshold_is_not_above_it():

@@ -15,7 +15,11 @@ from nnunetv2_sizepenalty.operating_point import (
     make_grid,
     read_operating_point,
 )
+from nnunetv2_sizepenalty.operating_point.choose import Choice, CrossFit
+from nnunetv2_sizepenalty.operating_point.choose_classes import extend
+from nnunetv2_sizepenalty.operating_point.grid import Cut
 from nnunetv2_sizepenalty.operating_point.logit_ladder import LogitLadder
+from nnunetv2_sizepenalty.operating_point.point import ClassPoint
 
 SPACING_MM = (3.0, 1.0, 1.0)
 SHAPE = (8, 40, 40)
@@ -123,6 +127,19 @@ def test_an_optimum_beyond_the_first_grid_extends_it(write_model, tmp_path):
     assert -8 < logit(choice.threshold) < -3
     assert choice.score == pytest.approx(2 * 12 / (12 + 612))
     assert choice.edge == ()
+
+
+def test_an_optimum_of_the_cross_fit_extends_it_too():
+    ladder = ladder_of(probabilities(0, 0))
+    grid = make_grid().with_thresholds(ladder.thresholds)
+
+    def extended(threshold: float) -> bool:
+        fitted = {"0": CrossFit(1, 1, 1, 1, Cut(threshold)), "mean": CrossFit(1, 1, 1, 1)}
+        choice = Choice(0.5, 0, score=1, score_at_half=1, score_nnunet=1)
+        chosen = ClassPoint((1,), choice, {}, fitted, calibration=None, table=[])
+        return extend(ladder, grid, [chosen]) != ladder
+
+    assert [extended(t) for t in (grid.thresholds[0], 0.5)] == [True, False]
 
 
 def ladder_of_model(model) -> LogitLadder:

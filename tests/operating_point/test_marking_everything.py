@@ -5,16 +5,16 @@ import pytest
 from operating_point_data import SPACING_MM, softmax_of
 from scipy.ndimage import gaussian_filter
 
+from nnunetv2_sizepenalty.cli.main import main
+from nnunetv2_sizepenalty.evaluation.protocols import Rule
 from nnunetv2_sizepenalty.nnunet_io.thresholds import above
-from nnunetv2_sizepenalty.operating_point import Objective, choose_operating_point, make_grid
+from nnunetv2_sizepenalty.operating_point import Objective, choose_operating_point, make_grid, read_operating_point
 from nnunetv2_sizepenalty.operating_point.choose import choose
 from nnunetv2_sizepenalty.operating_point.count_case import count_case
-from nnunetv2_sizepenalty.operating_point.detection import DetectionRule
 from nnunetv2_sizepenalty.operating_point.scores import Scores
 
 OBJECTIVES = ["lesion_f1", "lesion_f1@2", "sensitivity@2", "sensitivity@1", "dice@2", "pq", "rve", "size_penalty"]
 SHAPE = (24, 32, 32)
-RNG = np.random.default_rng(0)
 
 
 def lesions(case: int) -> np.ndarray:
@@ -41,7 +41,7 @@ MAPS = {
 
 
 def scores_of(make, grid, detection="share:0.1") -> Scores:
-    rule = DetectionRule.parse(detection)
+    rule = Rule.parse(detection)
     maps = [make(mask).astype(np.float32) for mask in CASES]
     return Scores.of(
         [count_case(p, mask, grid, SPACING_MM, detection=rule) for p, mask in zip(maps, CASES, strict=True)], grid
@@ -63,6 +63,30 @@ def test_a_map_that_knows_no_lesion_wins_nothing_on_a_dense_grid(name, objective
     # 0.1.0's rule, which is there for comparison
     if objective.score in ("lesion_f1", "sensitivity"):
         assert choose(scores_of(MAPS[name], grid, "overlap"), objective).score == 1
+
+
+def noise(mask):
+    return np.random.default_rng(0).uniform(size=SHAPE)
+
+
+@pytest.mark.parametrize("name", [*MAPS, "noise"])
+def test_the_command_rewards_no_map_that_knows_no_lesion(write_model, tmp_path, name, capsys):
+    make = MAPS.get(name, noise)
+    cases = {f"case_{i}": (mask, softmax_of(make(mask).astype(np.float32))) for i, mask in enumerate(CASES)}
+    model = write_model({"0": cases})
+    arguments = ["-ref", str(model.references), "-o", str(tmp_path / "out"), "-np", "1", "--min-voxels", "0"]
+    assert main(["threshold", str(model.path), *arguments, "--objective", "lesion_f1", "sensitivity@2", "dice@2"]) == 0
+    assert "1.0000" not in capsys.readouterr().out
+    for file in ("operating_point", "operating_point_sensitivity@2", "operating_point_dice@2"):
+        point = read_operating_point(tmp_path / "out" / f"{file}.json")
+        choice = point.classes["lesion"].ensemble
+        # by chance a few voxels of noise lie in lesions
+        assert choice.score < 0.05 if name == "noise" else choice.score < 0.01
+        row = next(r for r in point.classes["lesion"].table if r["threshold"] == choice.threshold)
+        if "@2" in point.objective:
+            assert row["false_positives_per_case"] <= 2
+        if name != "noise" and point.objective != "dice@2":
+            assert (choice.score, choice.all_tied) == (0, True)
 
 
 @pytest.mark.parametrize("objective", ["lesion_f1", "sensitivity@2", "lesion_f1@2", "dice"])
@@ -93,7 +117,7 @@ def test_a_halo_is_judged_by_each_rule():
     probability[0, 1:14, 1:14] = probability[0, 20:24, 20:23] = 0.9
     grid, found = make_grid([0.5], min_voxels=[0]), {}
     for detection in ("share:0.1", "share:0.01", "overlap", "picai", "msseg"):
-        rule = DetectionRule.parse(detection)
+        rule = Rule.parse(detection)
         counts = count_case(probability, mask, grid, (3.0, 1.0, 1.0), detection=rule)
         found[detection] = int(counts.detected[0, 0]), int(counts.false_positives[0, 0])
     assert found == {"share:0.1": (1, 1), "share:0.01": (2, 0), "overlap": (2, 0), "picai": (1, 1), "msseg": (1, 1)}
@@ -107,6 +131,6 @@ def test_the_rule_is_written_and_counted_anew(write_model, tmp_path):
     model = write_model({"0": cases})
     options = {"objective": Objective("lesion_f1"), "grid": make_grid("dense", min_voxels=[0])}
     by_share = choose_operating_point(model, tmp_path / "share", **options)
-    by_overlap = choose_operating_point(model, tmp_path / "overlap", detection=DetectionRule("overlap"), **options)
+    by_overlap = choose_operating_point(model, tmp_path / "overlap", detection=Rule("overlap"), **options)
     found = [(p.detection, p.classes["lesion"].ensemble.score) for p in (by_share, by_overlap)]
     assert found == [("share:0.1", 0), ("overlap", 1)]

@@ -7,12 +7,12 @@ import pytest
 
 from nnunetv2_sizepenalty.operating_point.choose import choose
 from nnunetv2_sizepenalty.operating_point.count_case import count_case
-from nnunetv2_sizepenalty.operating_point.grid import Cut, Grid
+from nnunetv2_sizepenalty.operating_point.grid import Cut, ThresholdGrid
 from nnunetv2_sizepenalty.operating_point.objective import TAU_ML, Objective
 from nnunetv2_sizepenalty.operating_point.plateau import plateau
 from nnunetv2_sizepenalty.operating_point.scores import PER_CASE, POOLED, Scores, case_scores
 
-GRID = Grid((0.1, 0.3, 0.5, 0.7, 0.9), (0, 5))
+GRID = ThresholdGrid((0.1, 0.3, 0.5, 0.7, 0.9), (0, 5))
 SPACING_MM = (6.0, 2.0, 2.0)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nnunetv2_sizepenalty.phantom.fields import SmoothField
-from nnunetv2_sizepenalty.phantom.grid import Grid, average
+from nnunetv2_sizepenalty.phantom.grid import SamplingGrid, average
 from nnunetv2_sizepenalty.phantom.parameters import Acquisition
 from nnunetv2_sizepenalty.phantom.signal import TissueProperties, acquire, rician
 
@@ -53,7 +53,7 @@ def test_thick_slices_average_the_signal_before_adc():
     [((2, 2, 2), (1, 1, 1)), ((3, 3, 3), (1, 1, 1)), ((6, 0.9, 0.9), (3, 1, 1)), ((6, 3, 3), (2, 1, 1))],
 )
 def test_thin_slices_lie_inside_their_thick_one(spacing_mm, parts):
-    grid = Grid.centred((60, 250, 250), spacing_mm)
+    grid = SamplingGrid.centred((60, 250, 250), spacing_mm)
     thin, found = grid.thin(2.0)
     assert found == parts
     for thick_mm, thin_mm, n in zip(grid.axes_mm, thin.axes_mm, parts, strict=True):
@@ -62,7 +62,7 @@ def test_thin_slices_lie_inside_their_thick_one(spacing_mm, parts):
 
 
 def test_a_box_keeps_its_place():
-    grid = Grid.centred((60, 100, 110), (2.5, 2, 1.8))
+    grid = SamplingGrid.centred((60, 100, 110), (2.5, 2, 1.8))
     box = grid.box((slice(5, 20), slice(7, 50), slice(11, 90)))
     assert (box.affine @ [0, 0, 0, 1])[:3] == pytest.approx((grid.affine @ [11, 7, 5, 1])[:3])
 

@@ -30,6 +30,10 @@ class Study:
     evaluation: Evaluation
     path: Path
 
+    def prediction(self, case: str) -> np.ndarray:
+        """A predicted mask (z, y, x)."""
+        return np.asarray(nib.load(self.predictions / f"{case}.nii.gz").dataobj).T
+
     @property
     def page(self) -> str:
         return self.path.read_text(encoding="utf-8")
@@ -71,7 +75,9 @@ def _draw_study(root: Path, n_cases: int, labels: int) -> None:
         write_nifti(root / "references" / name, reference, affine)
         write_nifti(root / "predictions" / name, prediction, affine)
         image = rng.normal(100, 10, SHAPE) + 40 * (reference > 0)
-        write_nifti(root / "images" / f"{names[i]}_0000.nii.gz", image.astype(np.float32), affine)
+        write_nifti(root / "images" / f"{names[i]}_0000.nii.gz", rng.normal(50, 9, SHAPE).astype(np.float32), affine)
+        write_nifti(root / "images" / f"{names[i]}_0001.nii.gz", image.astype(np.float32), affine)
+    (root / "images" / "dataset.json").write_text('{"channel_names": {"0": "ADC", "1": "DWI"}}')
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +96,33 @@ def study(tmp_path_factory) -> Study:
         cases=["case_05"],
         title=HOSTILE,
     )
+    return Study(references, predictions, images, evaluation, path)
+
+
+@pytest.fixture(scope="session")
+def three_voxels(tmp_path_factory) -> Study:
+    """Two heads with much air around them: one with a lesion of three voxels and a large one, both found; one with a
+    lesion of nine voxels under a prediction of thousands of times its size."""
+    root = tmp_path_factory.mktemp("three_voxels")
+    references, predictions, images = (root / name for name in ("references", "predictions", "images"))
+    shape, affine = (40, 120, 120), np.diag([2.0, 2.0, 2.0, 1.0])
+    head = _blob(shape, (20, 60, 60), (15, 49, 49)) | _blob(shape, (20, 60, 60), (16, 50, 50))
+    rng = np.random.default_rng(0)
+    image = np.where(head, rng.normal(100, 10, shape), rng.normal(0, 1, shape)).astype(np.float32)
+    small, large = np.zeros(shape, bool), _blob(shape, (10, 40, 40), (3, 6, 6))
+    small[20, 70, 60:63] = True
+    masks = {
+        "whole_head": (small | large, small | large),
+        "painted": (_blob(shape, (20, 60, 60), (0, 1, 1)), _blob(shape, (20, 60, 60), (6, 20, 20))),
+    }
+    for case, (reference, prediction) in masks.items():
+        write_nifti(references / f"{case}.nii.gz", reference.astype(np.uint8), affine)
+        write_nifti(predictions / f"{case}.nii.gz", prediction.astype(np.uint8), affine)
+        write_nifti(images / f"{case}_0000.nii.gz", image, affine)
+    evaluation = evaluate_folder(references, predictions)
+    sources = Sources(evaluation.summary, references, predictions, images)
+    path = root / "report.html"
+    path.write_text(make_page(evaluation, sources, choose_cases(evaluation), title="Small").html, encoding="utf-8")
     return Study(references, predictions, images, evaluation, path)
 
 

@@ -1,9 +1,12 @@
 """report.html in a real headless Chromium: sorting, filtering, slices, jumps, and what stands in without WebGL2."""
 
+import io
 import re
 
+import numpy as np
 import pytest
 from browsers import open_page
+from PIL import Image
 
 pytestmark = pytest.mark.integration
 
@@ -77,7 +80,9 @@ def test_slider_moves_the_slice(page):
     slider = page.locator("[data-part=slice]")
     slider.evaluate("s => { s.value = 1; s.dispatchEvent(new Event('input', {bubbles: true})); }")
     assert page.locator("#viewer").get_attribute("data-voxel").split(",")[2] == "1"
-    assert page.locator("[data-part=where]").inner_text().startswith("Slice 2 of ")
+    # Ten slices in the file, of which the crop may hold fewer: the file's own number is shown.
+    z = page.locator("#viewer").get_attribute("data-file-voxel").split(",")[2]
+    assert page.locator("[data-part=where]").inner_text() == f"z {z} of 0 to 9"
     before = page.locator("[data-part=stage]").screenshot()
     slider.press("ArrowRight")
     assert page.locator("#viewer").get_attribute("data-voxel").split(",")[2] == "2"
@@ -158,6 +163,42 @@ def test_zoom_magnifies_around_the_cross_hair(page):
     assert stage.screenshot() == whole
 
 
+def set_range(page, part, value):
+    page.locator(f"[data-part={part}]").evaluate(
+        "(s, value) => { s.value = value; s.dispatchEvent(new Event('input', {bubbles: true})); }", value
+    )
+
+
+def test_any_channel_can_be_shown_dwi_first(page):
+    stage, channel = page.locator("[data-part=stage]"), page.locator("[data-part=channel]")
+    assert channel.locator("option").all_inner_texts() == ["DWI", "ADC"]
+    assert channel.input_value() == "DWI"
+    dwi, voxel = stage.screenshot(), page.locator("#viewer").get_attribute("data-voxel")
+    channel.select_option("ADC")
+    page.wait_for_function("document.querySelector('[data-part=channel]').value === 'ADC'")
+    page.wait_for_timeout(300)
+    assert stage.screenshot() != dwi
+    assert page.locator("#viewer").get_attribute("data-voxel") == voxel
+    channel.select_option("DWI")
+    page.wait_for_timeout(300)
+    assert stage.screenshot() == dwi
+
+
+def test_window_and_level_are_in_the_images_own_values(page):
+    stage, shown = page.locator("[data-part=stage]"), page.locator("[data-part=range]")
+    first, text = stage.screenshot(), shown.inner_text()
+    scan = page.evaluate("JSON.parse(document.getElementById('data').textContent).scans.case_05.channels[0]")
+    set_range(page, "window", 255)
+    set_range(page, "level", 127)
+    low, high = (float(end.replace("−", "-")) for end in shown.inner_text().split(" to "))
+    assert abs(low - scan["low"]) < 0.01 * (scan["high"] - scan["low"])
+    assert abs(high - scan["high"]) < 0.01 * (scan["high"] - scan["low"])
+    set_range(page, "window", 40)
+    assert stage.screenshot() != first
+    page.locator("[data-part=reset]").click()
+    assert (stage.screenshot(), shown.inner_text()) == (first, text)
+
+
 def test_three_planes(page):
     stage = page.locator("[data-part=stage]")
     one = stage.screenshot()
@@ -167,19 +208,99 @@ def test_three_planes(page):
     page.locator("[data-planes=one]").click()
 
 
+def pick_smallest(page, case) -> dict:
+    """Clicks a case's smallest lesion in the table of lesions."""
+    rows = [r for r in rows_of(page) if r["at"] and r["case"] == case and r["kind"] == "reference"]
+    row = min(rows, key=lambda r: r["volume_ml"])
+    choose(page, "lesions", "All lesions")
+    page.locator("[data-table=lesions] input[type=search]").fill(case)
+    heading = page.locator("[data-table=lesions] thead th:nth-child(3)")
+    while heading.get_attribute("aria-sort") != "ascending":
+        heading.locator("button").click()
+    page.locator("[data-table=lesions] tbody tr td button").first.click()
+    page.wait_for_selector(f"#viewer[data-case='{row['case']}']")
+    return row
+
+
+def coloured_width(picture: bytes) -> int:
+    """Pixels from the leftmost to the rightmost that a mask's colour covers."""
+    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
+    columns = np.flatnonzero((np.ptp(pixels, axis=2) > 60).any(axis=0))
+    return int(columns[-1] - columns[0] + 1) if len(columns) else 0
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1024, 768), (390, 844)])
+@pytest.mark.parametrize("webgl", [True, False], ids=["webgl", "pictures"])
+def test_a_click_shows_a_lesion_of_three_voxels(three_voxels, width, height, webgl):
+    with open_page(three_voxels.path, webgl=webgl, width=width, height=height) as opened:
+        page = opened.page
+        row = pick_smallest(page, "whole_head")
+        assert row["volume_ml"] == pytest.approx(3 * 0.008)
+        viewer = page.locator("#viewer")
+        assert viewer.get_attribute("data-voxel") == ",".join(map(str, row["at"]))
+        # The file's own index, not the crop's.
+        x, y, z = map(int, viewer.get_attribute("data-file-voxel").split(","))
+        assert (z, y) == (20, 70)
+        assert x in (60, 61, 62)
+        assert page.locator("[data-part=voxel]").inner_text() == f"voxel x {x}, y {y}, z {z}"
+        assert float(viewer.get_attribute("data-pixels")) >= 20
+        page.wait_for_timeout(300)
+        assert 20 <= coloured_width(page.locator("[data-part=stage]").screenshot()) <= 60
+        # The page scrolls softly to the picture where it was out of sight.
+        page.wait_for_function(
+            """() => { const box = document.querySelector('.stage').getBoundingClientRect();
+                const middle = (box.top + box.bottom) / 2; return middle > 0 && middle < innerHeight; }"""
+        )
+        assert opened.complaints == []
+
+
+def test_the_cross_hair_leaves_the_lesion_free(three_voxels):
+    with open_page(three_voxels.path, webgl=False) as opened:
+        page = opened.page
+        pick_smallest(page, "whole_head")
+        zoom = float(page.locator("[data-part=zoom]").input_value())
+        gap = page.locator(".pictures").evaluate("f => parseFloat(f.style.getPropertyValue('--gap'))")
+        assert 2 * gap * zoom > float(page.locator("#viewer").get_attribute("data-pixels"))
+
+
+def test_the_crop_keeps_the_heads_outline(three_voxels):
+    with open_page(three_voxels.path) as opened:
+        scan = opened.page.evaluate("JSON.parse(document.getElementById('data').textContent).scans.whole_head")
+        # A head of 100 x 100 x 32 voxels in a volume of 120 x 120 x 40; its small lesion alone would be 23 wide.
+        assert all(size >= head for size, head in zip(scan["shape"], (100, 100, 32), strict=True))
+        assert all(size < whole for size, whole in zip(scan["shape"], (120, 120, 40), strict=True))
+
+
+def test_oversized_predictions_are_marked_and_linked(three_voxels):
+    with open_page(three_voxels.path) as opened:
+        page = opened.page
+        mark = page.locator("[data-part=oversized]")
+        text = mark.inner_text()
+        assert "1 predicted lesion is more than 10 times as large as the lesions touched" in text
+        assert "100 % of the lesions are found (3 of 3)" in text
+        assert "67 % of the lesions are found (2 of 3)" in text
+        page.locator("[data-part=case]").select_option("whole_head")
+        link = mark.get_by_role("button")
+        assert re.fullmatch(r"painted: [\d,]+ times, touches 1 lesion", link.inner_text())
+        link.click()
+        page.wait_for_selector("#viewer[data-case=painted]")
+        x, y, z = map(int, page.locator("#viewer").get_attribute("data-file-voxel").split(","))
+        assert three_voxels.prediction("painted")[z, y, x] == 1
+
+
 def test_without_webgl_pictures_stand_in(study):
     with open_page(study.path, webgl=False) as opened:
         page = opened.page
         assert opened.complaints == []
         assert page.locator("#viewer").get_attribute("data-ready") == "pictures"
-        image = page.locator(".pictures img").first
-        assert image.get_attribute("src").startswith("data:image/png")
-        assert image.evaluate("i => i.complete && i.naturalWidth > 0")
-        first = image.get_attribute("src")
+        canvas = page.locator(".pictures canvas.image")
+        drawn = "c => c.toDataURL()"
+        first = canvas.evaluate(drawn)
+        assert len(first) > 1000
         page.locator("[data-part=slice]").evaluate(
             "s => { s.value = 0; s.dispatchEvent(new Event('input', {bubbles: true})); }"
         )
-        assert image.get_attribute("src") != first
+        assert canvas.evaluate(drawn) != first
         row = next(r for r in rows_of(page) if r["at"] and r["fate"] == "missed")
         choose(page, "lesions", "Missed lesions")
         page.locator("[data-table=lesions] input[type=search]").fill(row["case"])

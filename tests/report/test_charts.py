@@ -13,7 +13,7 @@ from nnunetv2_sizepenalty.curves.froc import AveragePrecision, Froc, LabelFroc, 
 from nnunetv2_sizepenalty.curves.froc_curve import make_curves
 from nnunetv2_sizepenalty.pages.axes import LogAxis, jitter, round_ticks
 from nnunetv2_sizepenalty.report import froc_section
-from nnunetv2_sizepenalty.report.charts.froc import useful
+from nnunetv2_sizepenalty.report.charts.froc import froc_chart, split_at_best
 
 
 def test_log_axis_puts_zero_in_a_gutter():
@@ -64,8 +64,16 @@ def curves() -> pd.DataFrame:
     )  # fmt: skip
 
 
-def test_curve_ends_where_candidates_grow_together():
-    assert sorted(useful(curves())["threshold"].unique()) == [0.3, 0.5, 0.9]
+def test_a_curve_is_solid_up_to_its_highest_sensitivity_and_dashed_beyond():
+    # 1, 5, 8 and then 7 of 10 lesions as the threshold falls.
+    falling = curves().assign(sensitivity=lambda rows: rows["detected"] / rows["lesions"])
+    falling.loc[(falling["stratum"] == "all") & (falling["threshold"] == 0.1), "sensitivity"] = 0.7
+    split = split_at_best(falling[falling["stratum"] == "all"])
+    assert split.loc[~split["beyond"], "threshold"].tolist() == [0.3, 0.5, 0.9]
+    assert split.loc[split["beyond"], "threshold"].tolist() == [0.1, 0.3], "the lines meet"
+    spec = froc_chart(falling, ["all"]).to_dict()
+    dashes = {layer["transform"][0]["filter"]: layer["mark"].get("strokeDash") for layer in spec["layer"][:2]}
+    assert dashes == {"!datum.beyond": None, "datum.beyond": [4, 4]}
 
 
 def froc() -> Froc:

@@ -125,8 +125,8 @@ def test_image_of_another_shape_is_refused(study, tmp_path):
 
 def test_photographs_need_no_volume_viewer(photographs):
     scans = page_data(photographs.page)["scans"]
-    assert all(scan["flat"] and scan["image"] is None for scan in scans.values())
-    assert all(scan["slices"]["images"][0].startswith("data:image/jpeg") for scan in scans.values())
+    assert all(scan["flat"] and len(scan["channels"]) == 1 for scan in scans.values())
+    assert all(scan["channels"][0]["data"].startswith("data:image/jpeg") for scan in scans.values())
     assert "niivue={}" not in photographs.page
 
 
@@ -134,6 +134,9 @@ def test_sizes_of_photographs_are_pixels(photographs):
     data = json.dumps(page_data(photographs.page))
     text = without_scripts(photographs.page)
     assert not re.search(r"\bmL\b|[a-z]_ml\b", text + data)
+    assert not re.search(r"\bmm\b|mm\^3", text + re.sub(r'"(wide|spacing)_mm"', "", data))
+    assert "HD95 (px)" in text
+    assert "NSD within 1 px" in text
     assert "4 of 8 lesions missed." in text
     assert "Each has 6 px." in text
     assert "&lt; 10 px" in text

@@ -78,7 +78,7 @@ def test_dwi_is_shown_where_the_dataset_names_it(folders, content, value):
     if content is not None:
         (folders / "dataset.json").write_text(json.dumps(content))
     shown, _ = sources(folders, "default", images=True)
-    assert np.all(shown.image("a", (4, 12, 12)) == value)
+    assert np.all(next(iter(shown.images("a", (4, 12, 12)).values())) == value)
 
 
 def test_missing_files_are_named(folders):
@@ -86,9 +86,9 @@ def test_missing_files_are_named(folders):
     with pytest.raises(UserError, match="no mask of b"):
         shown.masks("b")
     with pytest.raises(UserError, match="no image of b"):
-        shown.image("b", (4, 12, 12))
+        shown.images("b", (4, 12, 12))
     with pytest.raises(UserError, match=r"\(4, 12, 12\) instead of the masks' \(4, 12, 13\)"):
-        shown.image("a", (4, 12, 13))
+        shown.images("a", (4, 12, 13))
 
 
 def test_a_missing_prediction_is_shown_empty(folders):

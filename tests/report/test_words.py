@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from nnunetv2_sizepenalty.evaluation.summary import Estimate, LabelSummary, LesionStratum, Tables
-from nnunetv2_sizepenalty.pages.numbers import interval, number, percent, plural, size_name
+from nnunetv2_sizepenalty.pages.numbers import interval, number, percent, plural, size_name, threshold
 from nnunetv2_sizepenalty.report import words
 
 
@@ -39,6 +39,26 @@ def test_percent_never_rounds_to_nothing_or_all(value, text):
 def test_interval_is_empty_where_it_is_undefined():
     assert interval(0.1, 0.25) == "0.100 to 0.250"
     assert interval(math.nan, 0.2) == ""
+
+
+def test_an_interval_reads_what_rounding_left_of_0_as_0():
+    assert interval(-6.94e-18, 0.2) == "0 to 0.200"
+    assert interval(-1e-5, 1e-5) == "-1.00e-05 to 1.00e-05"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.5, "0.500"),
+        (0.999, "0.999"),
+        (0.99995, "0.99995"),
+        (1 - 2e-9, "0.999999998"),
+        (0.0001, "0.000100"),
+        (1, "1.00"),
+    ],
+)
+def test_a_threshold_differs_from_1_where_it_does(value, text):
+    assert threshold(value) == text
 
 
 @pytest.mark.parametrize(("stratum", "text"), [("none", "no lesion"), (">= 5 mL", "≥ 5 mL"), ("1-5 mL", "1–5 mL")])

@@ -36,7 +36,7 @@ def open_page(
     )
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
     # Generous: WebGL in software on a busy machine takes its time.
-    page.set_default_timeout(300_000)
+    page.set_default_timeout(120_000)
     tab = Tab(page)
     page.on("console", lambda m: tab.complaints.append(m.text) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: tab.complaints.append(str(error)))

@@ -7,39 +7,51 @@ import altair as alt
 import pandas as pd
 
 from nnunetv2_sizepenalty.curves.calibration import Reliability
+from nnunetv2_sizepenalty.curves.froc_curve import highest_sensitivity
 from nnunetv2_sizepenalty.pages.axes import PLAIN
-from nnunetv2_sizepenalty.pages.numbers import size_name
+from nnunetv2_sizepenalty.pages.numbers import size_name, threshold
 from nnunetv2_sizepenalty.pages.theme import SERIES, colour
 
 TICKS = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000]
 DEFAULT_THRESHOLD = 0.5
+# Tell sizes apart where colours don't.
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
+# Of a line beyond its highest sensitivity.
+BEYOND = [4, 4]
 
 
-def useful(curves: pd.DataFrame) -> pd.DataFrame:
-    """The rows from the highest threshold down to the one with the most false positives.
+def split_at_best(curve: pd.DataFrame) -> pd.DataFrame:
+    """The curve of one label and stratum as two lines, column `beyond`: up to its highest sensitivity, and from there.
 
-    Below it candidates grow together, and fewer of them find more.
+    The point of the highest sensitivity belongs to both.
     """
-    everything = curves[curves["stratum"] == "all"].sort_values("threshold")
-    # The highest of the thresholds that share the maximum.
-    worst = everything["false_positives_per_case"].to_numpy()[::-1].argmax()
-    return curves[curves["threshold"] >= everything["threshold"].to_numpy()[::-1][worst]]
+    best = highest_sensitivity(curve)
+    return pd.concat(
+        [
+            curve[curve["threshold"] >= best].assign(beyond=False),
+            curve[curve["threshold"] <= best].assign(beyond=True),
+        ]
+    )
 
 
 def froc_chart(curves: pd.DataFrame, sizes: Sequence[str]) -> alt.LayerChart:
     """Share found of the lesions of each size against the false positives per case of all sizes, a dot at 0.5.
 
+    Each line is solid up to its highest sensitivity and dashed beyond, where components grow together.
+
     Args:
         curves: rows of `Froc.curves` of one label.
         sizes: strata to draw, such as "all" and the exclusive bins.
     """
-    curves = useful(curves)
-    curves = curves[(curves["lesions"] > 0) & curves["stratum"].isin(sizes)].assign(
-        size=lambda rows: rows["stratum"].map(size_name)
-    )
+    curves = curves[(curves["lesions"] > 0) & curves["stratum"].isin(sizes)]
+    curves = pd.concat([split_at_best(rows) for _, rows in curves.groupby("stratum", sort=False)])
     positive = curves.loc[curves["false_positives_per_case"] > 0, "false_positives_per_case"]
     low, high = (positive.min() / 1.5, positive.max() * 1.1) if len(positive) else (0.1, 10.0)
-    curves = curves.assign(x=curves["false_positives_per_case"].clip(lower=low))
+    curves = curves.assign(
+        size=curves["stratum"].map(size_name),
+        x=curves["false_positives_per_case"].clip(lower=low),
+        threshold_text=curves["threshold"].map(threshold),
+    )
     sizes = list(curves["size"].unique())
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
     x = alt.X(
@@ -52,30 +64,33 @@ def froc_chart(curves: pd.DataFrame, sizes: Sequence[str]) -> alt.LayerChart:
         scale=alt.Scale(domain=[0, 1]),
         axis=alt.Axis(title="lesions found", format=".0%", values=[0, 0.25, 0.5, 0.75, 1], grid=True),
     )
+    of_size = {"domain": sizes}
     colours = alt.Color(
         "size:N",
-        scale=alt.Scale(domain=sizes, range=[SERIES[i % len(SERIES)][0] for i in range(len(sizes))]),
+        scale=alt.Scale(**of_size, range=[SERIES[i % len(SERIES)][0] for i in range(len(sizes))]),
         legend=alt.Legend(title=None),
     )
-    dash = alt.StrokeDash(
+    shapes = alt.Shape(
         "size:N",
-        scale=alt.Scale(domain=sizes, range=[[1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3]][: len(sizes)]),
+        scale=alt.Scale(**of_size, range=[SHAPES[i % len(SHAPES)] for i in range(len(sizes))]),
         legend=alt.Legend(title=None),
     )
     tooltip = [
         alt.Tooltip("size:N", title="lesions"),
-        alt.Tooltip("threshold:Q", format=".3~g"),
+        alt.Tooltip("threshold_text:N", title="threshold"),
         alt.Tooltip("sensitivity:Q", title="found", format=".1%"),
         alt.Tooltip("false_positives_per_case:Q", title="false positives per case", format=".3~g"),
     ]
-    columns = ["size", "threshold", "sensitivity", "false_positives_per_case", "x"]
-    base = alt.Chart(curves[columns].round(5))
+    columns = ["size", "threshold", "threshold_text", "sensitivity", "false_positives_per_case", "x", "beyond"]
+    base = alt.Chart(curves[columns])
+    line = {"x": x, "y": y, "color": colours, "order": alt.Order("threshold:Q")}
     return alt.layer(
-        base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colours, strokeDash=dash, order="threshold:Q"),
+        base.transform_filter("!datum.beyond").mark_line(strokeWidth=2).encode(**line),
+        base.transform_filter("datum.beyond").mark_line(strokeWidth=1.5, strokeDash=BEYOND).encode(**line),
         base.mark_circle(size=110, opacity=0).encode(x=x, y=y, tooltip=tooltip),
         base.transform_filter(f"abs(datum.threshold - {DEFAULT_THRESHOLD}) < 1e-9")
-        .mark_point(filled=True, size=70, opacity=1)
-        .encode(x=x, y=y, color=colours),
+        .mark_point(filled=True, size=80, opacity=1)
+        .encode(x=x, y=y, color=colours, shape=shapes),
     ).properties(height=340)
 
 

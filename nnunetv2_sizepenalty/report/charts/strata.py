@@ -26,7 +26,6 @@ def box_chart(cases: pd.DataFrame, metric: Metric, strata: list[str], unit: Size
     ticks = [0, 0.25, 0.5, 0.75, 1] if bounded else round_ticks(values.max())
     top = 1 if bounded else float(values.max()) * 1.05 or 1
     scale = alt.Scale(domain=[0, top], nice=False, **({} if bounded else {"type": "symlog", "constant": 1}))
-    title = f"{metric.title} ({metric.unit})" if metric.unit else metric.title
     base = alt.Chart(alt.NamedData("cases")).transform_filter(f"isValid(datum['{metric.name}'])")
     axis = alt.Axis(title=None, grid=True, values=ticks, labelExpr=PLAIN, labelOverlap=True)
     x = alt.X(f"{metric.name}:Q", scale=scale, axis=axis)
@@ -42,6 +41,10 @@ def box_chart(cases: pd.DataFrame, metric: Metric, strata: list[str], unit: Size
         ticks=False,
     ).encode(x=x, y=y)
     case, *sizes = case_tooltip(unit)[:3]
-    tooltip = [case, alt.Tooltip(f"{metric.name}:Q", title=title, format=".3~g"), *sizes]
+    tooltip = [case, alt.Tooltip(f"{metric.name}:Q", title=metric.heading, format=".3~g"), *sizes]
     marks = [ring(base, x, y).encode(yOffset=offset), targets(base, x, y, tooltip).encode(yOffset=offset)]
-    return alt.layer(box, dots, *marks).add_params(selected_param()).properties(height=34 * len(strata), title=title)
+    return (
+        alt.layer(box, dots, *marks)
+        .add_params(selected_param())
+        .properties(height=34 * len(strata), title=metric.heading)
+    )

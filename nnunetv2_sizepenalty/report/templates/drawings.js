@@ -14,7 +14,7 @@ class NiivueDrawing {
     const nv = new niivue.Niivue({
       isRadiologicalConvention: true, crosshairColor: [1, 1, 1, 0.75], crosshairWidthUnit: "mm", show3Dcrosshair: false,
       backColor: [0, 0, 0, 1], dragAndDropEnabled: false, dragMode: niivue.DRAG_MODE?.none ?? 0, scrollRequiresFocus: true, isResizeCanvas: true,
-      multiplanarShowRender: 0, fontSizeScaling: 0.3, logLevel: "error",
+      multiplanarShowRender: 0, fontSizeScaling: 0.35, fontColor: [1, 1, 1, 0.8], logLevel: "error",
     });
     await nv.attachToCanvas(canvas, false);
     canvas.addEventListener("webglcontextlost", onLoss);
@@ -53,19 +53,18 @@ class NiivueDrawing {
     this.zoom();
     this.nv.drawScene();
   }
-  /** Screen pixels per mm of the axial plane, not magnified. */
+  /** Screen pixels per mm of the axial plane, not magnified: what is drawn now is magnified by the scene's zoom. */
   scale() {
     const tile = this.nv.screenSlices.find((slice) => slice.axCorSag === this.nv.sliceTypeAxial);
-    if (tile) return Math.abs(tile.leftTopWidthHeight[2] / tile.fovMM[0]) / this.nv.uiData.dpr;
+    if (tile) return Math.abs(tile.leftTopWidthHeight[2] / tile.fovMM[0]) / this.nv.uiData.dpr / this.nv.scene.pan2Dxyzmm[3];
     const [nx, ny] = this.scan.shape, [sx, sy] = this.scan.spacing_mm;
     return Math.min(this.canvas.clientWidth / (nx * sx), this.canvas.clientHeight / (ny * sy));
   }
   /** Magnifies around the cross-hair, which stays where it is on the screen. */
   zoom() {
-    const { zoom } = this.look;
+    const { zoom } = this.look, pixel_mm = 1 / (this.scale() * zoom);
     const mm = this.nv.frac2mm(this.nv.scene.crosshairPos);
     this.nv.scene.pan2Dxyzmm = [...[0, 1, 2].map((axis) => (1 - zoom) * mm[axis]), zoom];
-    const pixel_mm = 1 / (this.scale() * zoom);
     // NiiVue counts the gap in radii of the line, and keeps a cross-hair until it is moved.
     Object.assign(this.nv.opts, { crosshairWidth: 1.4 * pixel_mm, crosshairGap: gapPixels(this.look, 1 / pixel_mm) / 0.7 });
     this.nv.crosshairs3D = null;

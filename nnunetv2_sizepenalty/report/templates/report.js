@@ -21,8 +21,9 @@ const pick = async (row, label = current) => {
   for (const table of tables) table.select(row.key);
   if (!viewer) return;
   await viewer.goTo(row, label);
-  const box = aside.getBoundingClientRect();
-  if (box.bottom < 80 || box.top > innerHeight - 80) aside.scrollIntoView({ block: "start" });
+  // Half of the picture may be out of sight, the lesion in its middle never.
+  const { top, bottom, height } = aside.querySelector(".stage").getBoundingClientRect();
+  if (bottom < 0.6 * height || top > innerHeight - 0.6 * height) aside.scrollIntoView({ block: "start" });
 };
 
 const viewer = aside && new Viewer(aside, DATA.scans, { lesionsOf, caseOf, onPick: pick, marks: DATA.fates });
@@ -53,6 +54,14 @@ function fillTables(panel, label) {
   }
 }
 
+/** The mark's links move the viewer to the component that is far larger than what it touches. */
+function linkOversized(panel, label) {
+  for (const button of panel.querySelectorAll("[data-oversized]")) {
+    const link = DATA.labels[label].oversized.links[Number(button.dataset.oversized)];
+    button.addEventListener("click", () => pick({ ...link, key: "" }, label));
+  }
+}
+
 /** Beside the text where there is room, below the first answer where there is not. */
 function placeViewer() {
   if (aside) (narrow.matches ? panels[current].querySelector(".viewer-slot") : beside).append(aside);
@@ -67,6 +76,7 @@ async function showLabel(label) {
   if (!panel.dataset.filled) {
     panel.dataset.filled = "yes";
     fillTables(panel, label);
+    linkOversized(panel, label);
   }
   await Charts.show(panel);
   if (viewer && viewer.drawing && viewer.label !== label) {

@@ -1,7 +1,7 @@
 // The slice viewer: cases, channels, window and level, lesions. `drawings.js` draws.
 
 // A lesion that is clicked is magnified until it is so many screen pixels wide.
-const LESION_PIXELS = 24;
+const LESION_PIXELS = 30;
 
 class Viewer {
   constructor(root, scans, { lesionsOf, caseOf, onPick, marks }) {
@@ -143,32 +143,8 @@ class Viewer {
   }
 
   describe(lesions) {
-    const text = (value) => RowTable.text(value, {});
-    const { key, name } = DATA.unit;
-    const size = (row, of) => `${text(row[`${of}_${key}`])} ${name}`;
-    const row = this.caseOf(this.scan.case, this.label);
-    const about = this.find("about");
-    about.replaceChildren();
-    const put = (title, value) => about.append(title, Object.assign(document.createElement("b"), { textContent: value }));
-    put("Reference ", size(row, "reference"));
-    put(" · prediction ", size(row, "prediction"));
-    put(" · Dice ", text(row.dice));
-    put(" · missed ", `${row.missed} of ${row.n_reference}`);
-    put(" · false positives ", text(row.false_positives));
-    if (this.scan.shrink > 1) about.append(` · drawn ${this.scan.shrink} times coarser`);
-    this.find("lesions").replaceChildren(...lesions.slice(0, LISTED).map((lesion) => {
-      const [role, , mark] = this.marks[lesion.fate];
-      const button = Object.assign(document.createElement("button"), { type: "button", title: lesion.fate });
-      button.dataset.key = lesion.key;
-      const sign = Object.assign(document.createElement("span"), { className: `fate-${role}`, textContent: mark });
-      button.append(sign, ` ${size(lesion, "volume")}`);
-      button.classList.toggle("selected", lesion.key === this.key);
-      button.addEventListener("click", () => this.onPick(lesion));
-      const item = document.createElement("li");
-      item.append(button);
-      return item;
-    }));
-    if (lesions.length > LISTED) this.find("lesions").append(Object.assign(document.createElement("li"), { textContent: `and ${(lesions.length - LISTED).toLocaleString("en")} more in the table` }));
+    this.find("about").replaceChildren(...caseFacts(this.caseOf(this.scan.case, this.label), this.scan.shrink));
+    this.find("lesions").replaceChildren(...lesionButtons(lesions, this));
   }
 
   /** Moves to a lesion, of another case if need be; says so where its case is not in the page. */
@@ -216,6 +192,3 @@ class Viewer {
 
   say(message) { this.find("message").textContent = message; }
 }
-
-// Buttons of one case below the viewer; its table holds all.
-const LISTED = 200;
