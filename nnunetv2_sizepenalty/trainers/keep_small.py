@@ -9,7 +9,6 @@ import torch
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from batchgeneratorsv2.transforms.utils.deep_supervision_downsampling import DownsampleSegForDSTransform
 from torch import Tensor
-from torch.nn.functional import adaptive_max_pool2d, adaptive_max_pool3d
 
 from nnunetv2_sizepenalty.losses import TargetLayout
 
@@ -19,20 +18,22 @@ def pool_smallest(labels: Tensor, shape: Sequence[int]) -> Tensor:
 
     Args:
         labels: 2D or 3D integers, 0 for nothing.
-        shape: of the result, an axis of which takes the windows that make up that of `labels`.
+        shape: of the result; a voxel belongs to the window that its centre lies in.
     """
-    voxels = torch.bincount(labels.flatten().long())
-    there = voxels.nonzero()[:, 0]
-    there = there[there > 0]
-    if not len(there):
-        return labels.new_zeros(tuple(shape))
-    # from the label that most voxels have upwards; counts are stable under a stable sort
-    ranked = there[torch.argsort(-voxels[there], stable=True)]
-    rank = torch.zeros(len(voxels), dtype=torch.float32)
-    rank[ranked] = torch.arange(1, len(ranked) + 1, dtype=torch.float32)
-    pool = {2: adaptive_max_pool2d, 3: adaptive_max_pool3d}[labels.ndim]
-    highest = pool(rank[labels.long()][None], tuple(shape))[0].long()
-    return torch.cat([ranked.new_zeros(1), ranked])[highest].to(labels.dtype)
+    pooled = labels.new_zeros(tuple(shape))
+    where = labels.nonzero(as_tuple=True)
+    found = labels[where].long()
+    if not len(found):
+        return pooled
+    # the label that most voxels have comes first
+    order = torch.argsort(-torch.bincount(found), stable=True)
+    window = torch.zeros_like(found)
+    for index, fine, coarse in zip(where, labels.shape, shape, strict=True):
+        window = window * coarse + (2 * index + 1) * coarse // (2 * fine)
+    last = torch.full((pooled.numel(),), -1).scatter_reduce(0, window, torch.argsort(order)[found], "amax")
+    filled = last >= 0
+    pooled.view(-1)[filled] = order[last[filled]].to(labels.dtype)
+    return pooled
 
 
 class KeepSmall(DownsampleSegForDSTransform):
