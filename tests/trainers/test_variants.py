@@ -74,7 +74,7 @@ def test_stopped_and_continued_it_ends_as_the_run_that_was_not(tiny_dataset, tra
     values = parse(trainer).values
     settings, logged = whole["init_args"]["size_penalty"]["settings"], whole["logging"]
     assert state["settings"] == settings
-    weights = logged["size_weight"]
+    weights = logged.get("size_weight")
     if "late_percent" in values:  # from 1.2 of 2 epochs on
         assert weights[0] == 0 < weights[1]
     if "anneal_epochs" in values:
@@ -86,5 +86,7 @@ def test_stopped_and_continued_it_ends_as_the_run_that_was_not(tiny_dataset, tra
     if "per_lesion" in values:
         assert settings["per_lesion"]
         assert all(0 <= share <= 1 for share in logged["saturated"])
+    for patches in {"shifted", "keep_small", "forced_share"} & values.keys():
+        assert settings[patches] == values[patches]
     if "tau_auto" in values:
         assert settings["tau_voxels"] not in (600.0, 0.0)
