@@ -74,6 +74,7 @@ def _report(args: argparse.Namespace):
     from nnunetv2_sizepenalty.trainers import find_trainer
     from nnunetv2_sizepenalty.trainers.base import SizePenaltyTrainer
     from nnunetv2_sizepenalty.trainers.lesion_sampling import LesionUniformDataset
+    from nnunetv2_sizepenalty.trainers.patches import drawn_patches
 
     trainer = find_trainer(args.trainer)
     if trainer is None or not issubclass(trainer, SizePenaltyTrainer):
@@ -107,7 +108,7 @@ def _report(args: argparse.Namespace):
         trainer=args.trainer,
         n_cases=len(dataset.identifiers),
         spacing_mm=None if size_unit(spacing_mm) == PX else spacing_mm,
-        patches=volumes_in_patches(dataset, trainer.patch_kinds(plan.settings), labels, plan.settings.batch_size),
+        patches=volumes_in_patches(dataset, drawn_patches(trainer, plan.settings), labels, plan.settings.batch_size),
         lesions=seen,
         per_lesion=args.perlesion or trainer.size_term.per_lesion,
         tau=args.tau,

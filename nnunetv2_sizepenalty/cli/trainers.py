@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> None:
     if explanation is None:
         raise UserError(
             f"{args.name} is not a name of ours: nnUNetTrainer<COMBINATION>[_<modifier>...], modifiers in the order "
-            "that `nnUNetv2_sizepenalty trainers` lists, each once and only beside the letters that it names, numbers "
-            "without superfluous zeros"
+            "that `nnUNetv2_sizepenalty trainers` lists, each once and only beside the letters or the modifier that it "
+            "names, numbers without superfluous zeros"
         )
     console.print(explanation)

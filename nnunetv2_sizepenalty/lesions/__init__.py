@@ -1,6 +1,6 @@
 """What a lesion is: components, cells, sizes in voxels, mm^3, mL and pixels. Imports numpy, scipy and cc3d alone."""
 
-from nnunetv2_sizepenalty.lesions.cells import lesion_cells
+from nnunetv2_sizepenalty.lesions.cells import lesion_cells, share_lost_cells
 from nnunetv2_sizepenalty.lesions.components import (
     component_voxels,
     default_connectivity,
@@ -31,6 +31,7 @@ __all__ = [
     "label_components",
     "lesion_cells",
     "remove_small_components",
+    "share_lost_cells",
     "size_of",
     "size_unit",
     "voxel_volume_mm3",

@@ -20,7 +20,8 @@ def _mean(values: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
 def dice_ce_by_cell(view: LesionView) -> tuple[Tensor, Tensor]:
     """L: Dice + CE over the cell of each lesion, the mean over cells; the whole patch where there is no lesion.
 
-    CC-DiceCE (Bouteille et al., ISBI 2026). A cell without a voxel of its lesion is left out where others have one.
+    CC-DiceCE (Bouteille et al., ISBI 2026). A cell without a voxel of its lesion is left out where others have one
+    (nnU-Net's loaders give it to its neighbours before, where a coarse scale has dropped the lesion).
     """
     voxels = view.over_cells(view.valid)
     lesion = view.volumes

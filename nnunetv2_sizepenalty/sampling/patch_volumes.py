@@ -1,6 +1,7 @@
 """Foreground in training patches: V_g of patches that are drawn as nnU-Net's loader draws them.
 
-Only segmentations are read and nothing is augmented; places are chosen by nnU-Net's own `get_bbox`.
+Only segmentations are read and nothing is augmented; places are chosen by nnU-Net's own `get_bbox`, or around what
+`_shifted` asks for.
 """
 
 import math
@@ -15,6 +16,7 @@ from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from scipy import ndimage
 
 from nnunetv2_sizepenalty.nnunet_io.classes import labels_of
+from nnunetv2_sizepenalty.sampling.shifted import Held, place_forced_patches
 
 PATCHES_PER_CASE = 20
 
@@ -28,12 +30,14 @@ class PatchKind:
         foreground: share that is forced onto foreground.
         probabilistic: whether that is drawn for each patch, or decided by its place in the batch.
         probability: of a batch to consist of these patches.
+        held: what a forced patch holds anywhere; None for a voxel at its centre, as nnU-Net places it.
     """
 
     size: tuple[int, ...]
     foreground: float
     probabilistic: bool
     probability: float = 1.0
+    held: Held | None = None
 
 
 @dataclass(frozen=True)
@@ -78,18 +82,7 @@ def draw_patch_volumes(
     """
     channels = labels_of(label_manager).channels
     member = np.array([[label in values for values in channels] for label in range(_highest(label_manager) + 1)])
-    loaders = [
-        nnUNetDataLoader(
-            dataset,
-            batch_size,
-            kind.size,
-            kind.size,
-            label_manager,
-            oversample_foreground_percent=kind.foreground,
-            probabilistic_oversampling=kind.probabilistic,
-        )
-        for kind in kinds
-    ]
+    loaders = [_loader(dataset, kind, label_manager, batch_size) for kind in kinds]
     cumulative = np.cumsum([kind.probability for kind in kinds])[:-1]
     rows = []
     for case, identifier in enumerate(dataset.identifiers):
@@ -105,6 +98,21 @@ def draw_patch_volumes(
     case, kind, forced, corner, size, counts = (np.array(column) for column in zip(*rows, strict=True))
     ignored = counts[:, label_manager.ignore_label] if label_manager.has_ignore_label else 0
     return PatchVolumes(tuple(dataset.identifiers), case, kind, forced, corner, counts @ member, size - ignored)
+
+
+def _loader(
+    dataset: nnUNetBaseDataset, kind: PatchKind, label_manager: LabelManager, batch_size: int
+) -> nnUNetDataLoader:
+    loader = nnUNetDataLoader(
+        dataset,
+        batch_size,
+        kind.size,
+        kind.size,
+        label_manager,
+        oversample_foreground_percent=kind.foreground,
+        probabilistic_oversampling=kind.probabilistic,
+    )
+    return place_forced_patches(loader, kind.held)
 
 
 def foreground_prior(volumes: PatchVolumes) -> np.ndarray:

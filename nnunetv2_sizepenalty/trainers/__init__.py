@@ -3,8 +3,8 @@
 `names` is the grammar, `factory` makes the classes, `base` is what all of them share, hook by hook, `recipe` the
 thesis's recipe: the only two that know nnU-Net's trainer. They call `patches` (what batches hold), `augmentation` (what
 is done to them), `schedule`, `training_log` (`measures`, `progress_figure`), `resume` and `job_signals` (what survives
-a killed job), `tau`, `prior_bias`, `cells`, `lesion_sampling` (what modifiers ask for). Classes are made when asked
-for: `from nnunetv2_sizepenalty.trainers import nnUNetTrainerDTS_tau300` works.
+a killed job), `tau`, `prior_bias`, `cells`, `keep_small`, `lesion_sampling` (what modifiers ask for). Classes are made
+when asked for: `from nnunetv2_sizepenalty.trainers import nnUNetTrainerDTS_tau300` works.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ Its hooks, in the order in which nnU-Net calls them; each is overridden here onc
       _build_loss                     the loss that the name asks for; what is logged of it
     load_checkpoint                 with --c: other settings are refused, the place within the epoch is restored
     on_train_start                  tau and the heads' bias from the data; then
-      get_dataloaders                 batches by seed; from
-        get_training_transforms         the lesions' cells behind the target
+      get_dataloaders                 batches by seed, forced patches anywhere around their voxel; from
+        get_training_transforms         small lesions kept at coarse scales, the lesions' cells behind the target
         get_validation_transforms
         get_tr_and_val_datasets         lesions drawn uniformly
       _save_debug_information         what S was
@@ -43,14 +43,15 @@ from nnunetv2_sizepenalty.losses.size_term import AUTO, THESIS
 from nnunetv2_sizepenalty.losses.terms import needs_cells
 from nnunetv2_sizepenalty.nnunet_io.file_names import LATEST
 from nnunetv2_sizepenalty.nnunet_io.spacing import voxel_mm
-from nnunetv2_sizepenalty.sampling.patch_volumes import PatchKind
+from nnunetv2_sizepenalty.sampling.shifted import place_forced_patches
 from nnunetv2_sizepenalty.trainers.attributes import attributes_set
 from nnunetv2_sizepenalty.trainers.cells import cells_for_the_loss_alone, layout_with_cells, with_cells
 from nnunetv2_sizepenalty.trainers.job_signals import JobSignals
+from nnunetv2_sizepenalty.trainers.keep_small import keep_small
 from nnunetv2_sizepenalty.trainers.lesion_sampling import lesion_uniform
 from nnunetv2_sizepenalty.trainers.loaders import SeededLoader, run_entropy, start_both, unstarted_loaders
 from nnunetv2_sizepenalty.trainers.measures import Measures
-from nnunetv2_sizepenalty.trainers.patches import nnunet_patches
+from nnunetv2_sizepenalty.trainers.patches import drawn_patches, held, nnunet_patches
 from nnunetv2_sizepenalty.trainers.prior_bias import start_at_prior
 from nnunetv2_sizepenalty.trainers.processes import wait_for_all_processes
 from nnunetv2_sizepenalty.trainers.pseudo_dice import all_predicted_empty, keep_moving_average
@@ -91,6 +92,8 @@ class SizePenaltyTrainer(nnUNetTrainer):
     seed: int | None = None
     prior_bias = False
     sampling: str | None = None
+    shifted = False
+    keep_small = False
 
     # which patches this recipe draws from a configuration
     patch_kinds = staticmethod(nnunet_patches)
@@ -109,7 +112,8 @@ class SizePenaltyTrainer(nnUNetTrainer):
         if self.learning_rate is not None:
             self.initial_lr = self.learning_rate
         if self.forced_share is not None:
-            self.oversample_foreground_percent = self.forced_share
+            # by its place in the batch, a patch of two is forced or not whatever the share
+            self.oversample_foreground_percent, self.probabilistic_oversampling = self.forced_share, True
         self.progress = EpochProgress()
         self.job_signals = JobSignals(self.device)
 
@@ -132,6 +136,10 @@ class SizePenaltyTrainer(nnUNetTrainer):
             settings["prior_bias"] = True
         if self.sampling is not None:
             settings["sampling"] = self.sampling
+        if self.shifted:
+            settings["shifted"] = True
+        if self.keep_small:
+            settings["keep_small"] = True
         if self.deterministic:
             settings["deterministic"] = True
         if self.forced_share is not None:
@@ -242,7 +250,7 @@ class SizePenaltyTrainer(nnUNetTrainer):
         of, tau = estimate_tau(
             dataset,
             self.preprocessed_dataset_folder,
-            self._drawn_patches(),
+            drawn_patches(self, self.configuration_manager),
             self.label_manager,
             self.configuration_manager,
             per_lesion=self.size_term.per_lesion or "S" not in self.combination,
@@ -250,27 +258,23 @@ class SizePenaltyTrainer(nnUNetTrainer):
         self.use_tau(tau)
         self.print_to_log_file(f"tau is {tau:g} voxels, the median of {of}")
 
-    def _drawn_patches(self) -> tuple[PatchKind, ...]:
-        """Which patches the recipe draws, with the share of forced ones that the name asks for."""
-        kinds = self.patch_kinds(self.configuration_manager)
-        if self.forced_share is None:
-            return kinds
-        return tuple(replace(kind, foreground=self.forced_share) for kind in kinds)
-
     def _start_at_prior(self) -> None:
         dataset, _ = self.get_tr_and_val_datasets()
         configuration = self.configuration_manager
-        prior = start_at_prior(
-            self.network, dataset, self._drawn_patches(), self.label_manager, configuration.batch_size
-        )
+        kinds = drawn_patches(self, configuration)
+        prior = start_at_prior(self.network, dataset, kinds, self.label_manager, configuration.batch_size)
         shares = ", ".join(f"{share:.3g}" for share in prior)
         self.print_to_log_file(f"Bias of the heads at the log-odds of foreground in the training patches: {shares}")
 
     def get_dataloaders(self):
-        if self.seed is None:
+        if self.seed is None and not self.shifted:
             return super().get_dataloaders()
         seeded = (
-            SeededLoader(loader, (*self.entropy_of(stream), self.local_rank), self.first_batch(stream))
+            SeededLoader(
+                place_forced_patches(loader, held(self)),
+                (*self.entropy_of(stream), self.local_rank),
+                self.first_batch(stream),
+            )
             for loader, stream in zip(unstarted_loaders(super().get_dataloaders), STREAMS, strict=True)
         )
         return start_both(*seeded, pin_memory=self.device.type == "cuda")
@@ -286,15 +290,20 @@ class SizePenaltyTrainer(nnUNetTrainer):
         return self.current_epoch * self.num_iterations_per_epoch + self.progress.iteration
 
     def get_training_transforms(self, *args, **kwargs) -> ComposeTransforms:
-        return self._with_cells(super().get_training_transforms(*args, **kwargs))
+        return self._with_target(super().get_training_transforms(*args, **kwargs))
 
     def get_validation_transforms(self, *args, **kwargs) -> ComposeTransforms:
-        return self._with_cells(super().get_validation_transforms(*args, **kwargs))
+        return self._with_target(super().get_validation_transforms(*args, **kwargs))
 
-    def _with_cells(self, transforms: ComposeTransforms) -> ComposeTransforms:
-        if not self.needs_cells:
-            return transforms
-        return with_cells(transforms, layout_with_cells(self.label_manager), self.configuration_manager.spacing)
+    def _with_target(self, transforms: ComposeTransforms) -> ComposeTransforms:
+        """Returns the transforms with the target that the name asks for in the place of nnU-Net's."""
+        layout = replace(layout_with_cells(self.label_manager), with_cells=self.needs_cells)
+        if self.keep_small:
+            transforms = keep_small(transforms, layout)
+        if self.needs_cells:
+            share_lost, spacing_mm = "L" in self.combination, self.configuration_manager.spacing
+            transforms = with_cells(transforms, layout, spacing_mm, share_lost=share_lost)
+        return transforms
 
     def get_tr_and_val_datasets(self):
         if self.sampling != "lesionuniform":

@@ -1,4 +1,4 @@
-"""`_perlesion`: the lesions' cells travel with the target, made by the loader's workers after augmentation."""
+"""Terms by lesion: the lesions' cells travel with the target, made by the loader's workers after augmentation."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from batchgeneratorsv2.transforms.utils.deep_supervision_downsampling import Dow
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from torch import nn
 
-from nnunetv2_sizepenalty.lesions import lesion_cells
+from nnunetv2_sizepenalty.lesions import lesion_cells, share_lost_cells
 from nnunetv2_sizepenalty.losses import TargetLayout
 
 
@@ -43,10 +43,46 @@ class AppendCells(SegOnlyTransform):
         return self.layout.append_cells(segmentation, torch.from_numpy(np.stack(cells)))
 
 
-def with_cells(transforms: ComposeTransforms, layout: TargetLayout, spacing_mm: Sequence[float]) -> ComposeTransforms:
-    """Appends the cells to the target that nnU-Net's transforms make, before deep supervision downsamples it."""
+class ShareLostCells(SegOnlyTransform):
+    """Gives the cells of lesions that a coarse scale has dropped to those that are left there, for L.
+
+    Args:
+        layout: of the targets.
+        spacing_mm: of the first one's voxels.
+    """
+
+    def __init__(self, layout: TargetLayout, spacing_mm: Sequence[float]):
+        super().__init__()
+        self.layout = layout
+        self.spacing_mm = np.asarray(spacing_mm)
+
+    def _apply_to_segmentation(self, segmentation: list[torch.Tensor], **params) -> list[torch.Tensor]:
+        finest, *coarse = segmentation
+        return [finest, *(self._share(target, np.array(finest.shape[1:])) for target in coarse)]
+
+    def _share(self, target: torch.Tensor, full: np.ndarray) -> torch.Tensor:
+        plain, cells = target[: self.layout.plain_width], target[self.layout.plain_width :].numpy()
+        spacing_mm = self.spacing_mm * full / target.shape[1:]
+        shared = [
+            share_lost_cells(of_channel, mask.numpy(), spacing_mm)
+            for of_channel, mask in zip(cells, self.layout.masks(plain), strict=True)
+        ]
+        return self.layout.append_cells(plain, torch.from_numpy(np.stack(shared)))
+
+
+def with_cells(
+    transforms: ComposeTransforms, layout: TargetLayout, spacing_mm: Sequence[float], *, share_lost: bool = False
+) -> ComposeTransforms:
+    """Appends the cells to the target that nnU-Net's transforms make, before deep supervision downsamples it.
+
+    Args:
+        transforms: nnU-Net's; other arguments as for `AppendCells`.
+        share_lost: whether cells of lesions that a coarse scale drops go to the others there.
+    """
     listed = list(transforms.transforms)
     scales = [listed.pop()] if isinstance(listed[-1], DownsampleSegForDSTransform) else []
+    if scales and share_lost:
+        scales.append(ShareLostCells(layout, spacing_mm))
     return ComposeTransforms([*listed, AppendCells(layout, spacing_mm), *scales])
 
 

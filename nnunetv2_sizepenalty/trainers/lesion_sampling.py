@@ -1,4 +1,4 @@
-"""`_lesionuniform`: forced patches are centred on a lesion, each of the case's lesions equally likely."""
+"""`_lesionuniform`: forced patches are drawn for a lesion, each of the case's lesions equally likely."""
 
 from collections.abc import Sequence
 
@@ -55,7 +55,7 @@ def lesion_uniform(
     lesions = from_first_process(lambda: find_lesions(folder, cases, channels, processes=get_allowed_n_proc_DA()))
     without = sum(len(of_case) == 0 for of_case in lesions.values())
     found = (
-        f"Forced patches are centred on one of {sum(map(len, lesions.values()))} lesions, drawn uniformly within "
+        f"Forced patches hold one of {sum(map(len, lesions.values()))} lesions, drawn uniformly within "
         f"its case; {without} of {len(lesions)} cases have none."
     )
     return tuple(LesionUniformDataset(dataset, lesions, label_manager) for dataset in datasets), found

@@ -54,6 +54,7 @@ class Modifier:
         slot: modifiers of one slot exclude each other; slots come in this order in a name.
         letters: it means something only beside one of these, anything for "".
         or_beside: another modifier's attribute beside which it means something too.
+        only_beside: another modifier's attribute that it means nothing without.
         size_term, parameter, term_weight: the field of the trainer's `size_term` or `parameters` that it sets, or the
             letter whose weight, in place of a class attribute.
         value: what that becomes, of the parsed value.
@@ -69,6 +70,7 @@ class Modifier:
     slot: int
     letters: str = ""
     or_beside: str | None = None
+    only_beside: str | None = None
     size_term: str | None = None
     parameter: str | None = None
     term_weight: str | None = None
@@ -89,7 +91,8 @@ class Modifier:
     def fits(self, combination: str, attributes: Collection[str] = ()) -> bool:
         """Whether it means something beside these letters and the attributes of the modifiers before it."""
         of_it = not self.letters or set(self.letters) & set(combination) or self.or_beside in attributes
-        return bool(of_it) and (len(combination) > 1 or not self.partner)
+        beside_it = self.only_beside is None or self.only_beside in attributes
+        return bool(of_it) and beside_it and (len(combination) > 1 or not self.partner)
 
     @property
     def sets_class_attribute(self) -> bool:
@@ -100,8 +103,7 @@ class Modifier:
     def beside(self) -> str:
         """What it means something beside, in words; "" for anything."""
         words = [" or ".join(self.letters)] if self.letters else []
-        if self.or_beside is not None:
-            words.append("_" + self.or_beside)
+        words += ["_" + _BY_ATTRIBUTE[other].example for other in (self.or_beside, self.only_beside) if other]
         return " or ".join(words)
 
 
@@ -337,14 +339,31 @@ MODIFIERS: tuple[Modifier, ...] = (
         slot=18,
     ),
     Modifier(
+        "shifted",
+        "shifted",
+        "shifted",
+        _yes,
+        "forced patches hold their voxel (their lesion with _lesionuniform) anywhere, not at their centre",
+        slot=19,
+    ),
+    Modifier(
         "positive0p66",
         "positive" + _NUMBER,
         "forced_share",
         _number,
         "share of the patches that are forced onto a lesion",
-        slot=19,
+        slot=20,
         minimum=SMALLEST,
         below=1.0 + SMALLEST,
+    ),
+    Modifier(
+        "keepSmall",
+        "keepSmall",
+        "keep_small",
+        _yes,
+        "deep supervision's coarse targets by max-pooling, so that every lesion is there at every scale",
+        slot=21,
+        only_beside="recipe",
     ),
     Modifier(
         "tau300",
@@ -352,7 +371,7 @@ MODIFIERS: tuple[Modifier, ...] = (
         "tau",
         _number,
         f"size scale of S in voxels, {TAU:g} without it",
-        slot=20,
+        slot=22,
         letters="SH",
         or_beside="sizeweight",
         size_term="tau",
@@ -364,7 +383,7 @@ MODIFIERS: tuple[Modifier, ...] = (
         "tau_ml",
         _number,
         "the same in mL, by the plan's spacing",
-        slot=20,
+        slot=22,
         letters="SH",
         or_beside="sizeweight",
         size_term="tau",
@@ -377,7 +396,7 @@ MODIFIERS: tuple[Modifier, ...] = (
         "tau_auto",
         _yes,
         "the median lesion volume of the fold's training patches (of its lesions with _perlesion)",
-        slot=20,
+        slot=22,
         letters="SH",
         or_beside="sizeweight",
         size_term="tau",
@@ -389,7 +408,7 @@ MODIFIERS: tuple[Modifier, ...] = (
         "size_weight",
         _number,
         f"weight of S, {WEIGHT:g} beside other terms and 1 alone without it",
-        slot=21,
+        slot=23,
         letters="S",
         size_term="weight",
         minimum=SMALLEST,
@@ -400,7 +419,7 @@ MODIFIERS: tuple[Modifier, ...] = (
         "cap",
         _number,
         f"largest value of S for one sample, {CAP:g} without it",
-        slot=22,
+        slot=24,
         letters="S",
         size_term="cap",
         minimum=SMALLEST,
@@ -412,7 +431,7 @@ MODIFIERS: tuple[Modifier, ...] = (
             f"weight_{letter}",
             _number,
             f"weight of {letter}, {row.weight:g} without it",
-            slot=23 + number,
+            slot=25 + number,
             letters=letter,
             term_weight=letter,
             partner=True,
@@ -545,8 +564,10 @@ def parse(name: str) -> TrainerName | None:
 
 
 def example_combination(modifier: Modifier) -> str:
-    """Returns a combination that the modifier means something beside: DTS where it does, else D and a letter of it."""
-    return "DTS" if modifier.fits("DTS") else str(spelling("D" + modifier.letters[0]))
+    """Returns what the modifier means something behind: DTS or D and a letter of it, and a modifier that it needs."""
+    needed = [] if modifier.only_beside is None else [modifier.only_beside]
+    combination = "DTS" if modifier.fits("DTS", needed) else str(spelling("D" + modifier.letters[0]))
+    return "_".join([combination, *(_BY_ATTRIBUTE[other].example for other in needed)])
 
 
 def right_spelling(name: str) -> str | None:

@@ -1,14 +1,16 @@
 """The thesis's patches (section 4.4): two sizes, forced onto lesions, exactly ten a case and epoch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
+from typing import Any
 
 import numpy as np
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 
 from nnunetv2_sizepenalty.sampling.patch_volumes import PatchKind
+from nnunetv2_sizepenalty.sampling.shifted import Held
 from nnunetv2_sizepenalty.trainers.loaders import SeededLoader
 from nnunetv2_sizepenalty.trainers.processes import of_all_processes
 
@@ -47,6 +49,22 @@ def thesis_patches(configuration: ConfigurationManager) -> tuple[PatchKind, ...]
 def nnunet_patches(configuration: ConfigurationManager) -> tuple[PatchKind, ...]:
     """What nnU-Net's own recipe draws: by their place in the batch, a third of the patches are forced."""
     return (PatchKind(tuple(configuration.patch_size), NNUNET_FOREGROUND, probabilistic=False),)
+
+
+def held(trainer: Any) -> Held | None:
+    """Returns what a forced patch of that trainer or class holds anywhere; None where it lies as nnU-Net's."""
+    if not trainer.shifted:
+        return None
+    return "voxel" if trainer.sampling is None else "lesion"
+
+
+def drawn_patches(trainer: Any, configuration: ConfigurationManager) -> tuple[PatchKind, ...]:
+    """Returns which patches a trainer or its class draws: its recipe's, with what the name says of forced ones."""
+    kinds = (replace(kind, held=held(trainer)) for kind in trainer.patch_kinds(configuration))
+    share = trainer.forced_share
+    if share is None:
+        return tuple(kinds)
+    return tuple(replace(kind, foreground=share, probabilistic=True) for kind in kinds)
 
 
 def batches_per_epoch(n_cases: int, batch_size: int) -> int:

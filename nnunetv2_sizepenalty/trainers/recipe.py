@@ -14,6 +14,7 @@ from torch import autocast
 
 from nnunetv2_sizepenalty.mismatch import RecomputeMismatch
 from nnunetv2_sizepenalty.nnunet_io.dataset import mismatch_channels
+from nnunetv2_sizepenalty.sampling.shifted import place_forced_patches
 from nnunetv2_sizepenalty.trainers.attributes import attributes_set
 from nnunetv2_sizepenalty.trainers.augmentation import after_augmentation, elastic_margin, thesis_transforms
 from nnunetv2_sizepenalty.trainers.base import STREAMS, SizePenaltyTrainer
@@ -26,6 +27,7 @@ from nnunetv2_sizepenalty.trainers.patches import (
     SmallPatches,
     TwoSizeLoader,
     batches_per_epoch,
+    held,
     share_of_batch,
     thesis_patches,
 )
@@ -115,6 +117,7 @@ class ThesisTrainer(SizePenaltyTrainer):
             loaders = unstarted_loaders(partial(nnUNetTrainer.get_dataloaders, self))
         for loader in loaders:
             loader.batch_size = self.batch_size
+            place_forced_patches(loader, held(self))
         return loaders
 
     def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import DownsampleSegForDSTransform, nnUNetTrainer
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 
@@ -82,6 +83,48 @@ def test_deep_supervision_downsamples_them_like_the_target(part):
     assert half.shape == (3, 4, 8, 8)
     (expected,) = DownsampleSegForDSTransform([0.5])(segmentation=full)["segmentation"]
     assert torch.equal(half, expected)
+
+
+@pytest.mark.parametrize("part", ["training", "validation"])
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_cells_of_lesions_that_a_scale_drops_go_to_those_that_are_left(labels, part):
+    trainer = Trainer(labels)
+    scales = [[1, 1, 1], [0.5, 0.5, 0.5], [0.25, 0.25, 0.25]]
+    targets = {}
+    for share_lost in (False, True):
+        seed_everything((0,))
+        patch = {"image": torch.zeros(1, *SHAPE), "segmentation": label_map(trainer.label_manager.has_ignore_label)}
+        made = nnunets_transforms(trainer, part, scales)
+        made = with_cells(made, trainer.layout, SPACING_MM, share_lost=share_lost)
+        targets[share_lost] = made(**patch)["segmentation"]
+    lost, plain = 0, trainer.layout.plain_width
+    assert torch.equal(targets[True][0], targets[False][0])
+    for shared, cells in zip(targets[True][1:], targets[False][1:], strict=True):
+        assert shared.dtype == cells.dtype
+        assert torch.equal(shared[:plain], cells[:plain])
+        for channel, mask in enumerate(trainer.layout.masks(shared)):
+            left = set(cells[plain + channel][mask].tolist())
+            lost += len(set(cells[plain + channel].unique().tolist()) - left)
+            assert set(shared[plain + channel].unique().tolist()) == (left or {0})
+            kept = torch.isin(cells[plain + channel], torch.tensor(sorted(left)))
+            assert torch.equal(shared[plain + channel][kept], cells[plain + channel][kept])
+    assert lost > 0, "no scale drops a lesion"
+
+
+def test_l_takes_every_voxel_of_a_coarse_scale_into_account():
+    labels = torch.zeros(1, 1, 16, dtype=torch.int16)
+    labels[0, 0, 1] = labels[0, 0, 14] = 1  # one of them lies where nnU-Net looks
+    layout, scales = TargetLayout(2, False, with_cells=True), DownsampleSegForDSTransform([[1, 1], [1, 0.5]])
+    gradient = {}
+    for share_lost in (False, True):
+        made = with_cells(ComposeTransforms([scales]), layout, (1.0, 1.0), share_lost=share_lost)
+        target = made(segmentation=labels)["segmentation"][1][None]
+        assert target[:, 0].sum() == 1
+        logits = torch.zeros(1, 2, 1, 8, requires_grad=True)
+        build_loss("L", regions=False)(logits, target).backward()
+        gradient[share_lost] = logits.grad[0, 1, 0] != 0
+    assert gradient[False].sum() == 4
+    assert gradient[True].all()
 
 
 def test_cells_in_2d():

@@ -23,6 +23,18 @@ def test_every_combination_is_a_name(combination):
     [
         ("_nnUNet", {"recipe": "nnUNet"}),
         ("_nnUNetDA", {"augmentation": "nnUNetDA"}),
+        ("_shifted", {"shifted": True}),
+        (
+            "_nnUNet_lesionuniform_shifted_positive0p66_keepSmall_tauAuto",
+            {
+                "recipe": "nnUNet",
+                "sampling": "lesionuniform",
+                "shifted": True,
+                "forced_share": 0.66,
+                "keep_small": True,
+                "tau_auto": True,
+            },
+        ),
         ("_tau300", {"tau": 300.0}),
         ("_tau12p5", {"tau": 12.5}),
         ("_lambda0p1", {"size_weight": 0.1}),
@@ -137,6 +149,10 @@ def test_the_example_of_each_modifier_is_valid(modifier):
         "nnUNetTrainerDTS_tauauto",
         "nnUNetTrainerDTS_softcap_perlesion",
         "nnUNetTrainerDTS_something",
+        "nnUNetTrainerDTS_keepSmall",  # the thesis's recipe has no deep supervision
+        "nnUNetTrainerDTS_nnUNetDA_keepSmall",
+        "nnUNetTrainerDTS_shifted_lesionuniform",
+        "nnUNetTrainerDTS_positive1p1",
         "SomeTrainerDTS",
     ],
 )

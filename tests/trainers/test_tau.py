@@ -140,7 +140,7 @@ def test_loaders_draw_lesions_uniformly_with_any_number_of_workers(make, recipe)
         made = augmenter.data_loader
         sources = [made.loader._data, *([made.small._data] if recipe == "thesis" else [])]
         assert all(isinstance(source, LesionUniformDataset) for source in sources)
-    assert Path(trainer.log_file).read_text().count("Forced patches are centred on one of") == 1 + 2
+    assert Path(trainer.log_file).read_text().count("Forced patches hold one of") == 1 + 2
     assert (Path(trainer.preprocessed_dataset_folder) / FOLDER).is_dir()
 
 
@@ -193,7 +193,7 @@ def train(tiny, trainer):
 
 
 def test_tau_from_the_shell_is_the_one_that_a_training_takes(tiny_dataset, tmp_path):
-    tiny, trainer = tiny_dataset, "nnUNetTrainerDTS_lesionuniform_tauAuto_2epochs"
+    tiny, trainer = tiny_dataset, "nnUNetTrainerDTS_lesionuniform_shifted_positive0p66_tauAuto_2epochs"
     figure, numbers = tmp_path / "tau.svg", tmp_path / "tau.json"
     told = tiny.workspace.run(
         "nnUNetv2_sizepenalty",

@@ -12,11 +12,12 @@ from nnunetv2_sizepenalty.trainers.names import MODIFIERS, parse
 
 pytestmark = pytest.mark.integration
 
-# Few names that carry every modifier of the variants; the last one under nnU-Net's own recipe.
+# Few names that carry every modifier of the variants; the last ones under nnU-Net's own recipe.
 NAMES = (
     "nnUNetTrainerDTS_perlesion_softcap_gate5ml_late40_balanced_priorbias_lesionuniform_tauAuto_2epochs_seed1",
-    "nnUNetTrainerDTS_logratio_gatePred5ml_anneal1_learned_tau2ml_2epochs_seed2",
+    "nnUNetTrainerDTS_logratio_gatePred5ml_anneal1_learned_shifted_tau2ml_2epochs_seed2",
     "nnUNetTrainerDCS_nnUNet_perlesion_softcap_hardgate5ml_late40_learned_priorbias_lesionuniform_tauAuto_2epochs_seed3",
+    "nnUNetTrainerDCL_nnUNet_lesionuniform_shifted_positive0p66_keepSmall_2epochs_seed4",
 )
 UNSEEN = {"data_wait_s", "epoch_start_timestamps", "epoch_end_timestamps"}
 
@@ -46,7 +47,7 @@ def test_each_modifier_is_in_a_name():
     assert {modifier.attribute for modifier in MODIFIERS} - named == {"augmentation", "tau", "size_weight", "cap"}
 
 
-@pytest.mark.parametrize("trainer", NAMES, ids=["thesis 1", "thesis 2", "nnUNet"])
+@pytest.mark.parametrize("trainer", NAMES, ids=["thesis 1", "thesis 2", "nnUNet 1", "nnUNet 2"])
 def test_stopped_and_continued_it_ends_as_the_run_that_was_not(tiny_dataset, trainer, tmp_path):
     tiny, fold = tiny_dataset, tiny_dataset.results(trainer) / "fold_0"
     train_to_the_end(tiny, trainer)
@@ -73,7 +74,7 @@ def test_stopped_and_continued_it_ends_as_the_run_that_was_not(tiny_dataset, tra
     values = parse(trainer).values
     settings, logged = whole["init_args"]["size_penalty"]["settings"], whole["logging"]
     assert state["settings"] == settings
-    weights = logged["size_weight"]
+    weights = logged.get("size_weight")
     if "late_percent" in values:  # from 1.2 of 2 epochs on
         assert weights[0] == 0 < weights[1]
     if "anneal_epochs" in values:
@@ -85,5 +86,7 @@ def test_stopped_and_continued_it_ends_as_the_run_that_was_not(tiny_dataset, tra
     if "per_lesion" in values:
         assert settings["per_lesion"]
         assert all(0 <= share <= 1 for share in logged["saturated"])
+    for patches in {"shifted", "keep_small", "forced_share"} & values.keys():
+        assert settings[patches] == values[patches]
     if "tau_auto" in values:
         assert settings["tau_voxels"] not in (600.0, 0.0)
