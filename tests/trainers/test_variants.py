@@ -1,4 +1,4 @@
-"""Every letter, modifier of the terms, variant of S and of the patches, through nnU-Net's commands: stopped, continued, predicted."""
+"""Every letter and modifier through nnU-Net's commands: stopped, continued, predicted."""
 
 import math
 from itertools import pairwise
