@@ -47,13 +47,13 @@ def _volumes(cases: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pooled_dice(cases: pd.DataFrame) -> np.ndarray:
-    both = sum(_volumes(cases))
-    return np.stack([np.where(both > 0, cases["dice"], 0) * both, both], axis=1)
+    reference, prediction = _volumes(cases)
+    return np.stack(formulas.pooled_dice(cases["dice"].to_numpy(float), prediction, reference), axis=1)
 
 
 def _volume_weighted_dice(cases: pd.DataFrame) -> np.ndarray:
     reference, _ = _volumes(cases)
-    return np.stack([np.where(reference > 0, cases["dice"], 0) * reference, reference], axis=1)
+    return np.stack(formulas.volume_weighted_dice(cases["dice"].to_numpy(float), reference), axis=1)
 
 
 def _volume_moments(cases: pd.DataFrame) -> np.ndarray:

@@ -42,6 +42,27 @@ def dice(overlap: Number, prediction: Number, reference: Number) -> Ratio:
     return Ratio(2 * overlap, prediction + reference)
 
 
+def pooled_dice(dice: Number, prediction: Number, reference: Number) -> Ratio:
+    """Computes 2 TP / (V_p + V_g) from a Dice and its volumes: the Dice of all cases' voxels once the parts are summed.
+
+    Two empty masks add nothing, whatever their Dice is taken for.
+
+    >>> pooled_dice(np.array([0.5, np.nan]), np.array([3.0, 0.0]), np.array([5.0, 0.0])).numerator.tolist()
+    [4.0, 0.0]
+    """
+    both = prediction + reference
+    return Ratio(np.where(both > 0, dice, 0.0) * both, both)
+
+
+def volume_weighted_dice(dice: Number, reference: Number) -> Ratio:
+    """Computes V_g Dice / V_g: the mean Dice of cases, weighted by their reference volume, once the parts are summed.
+
+    >>> volume_weighted_dice(np.array([0.5, np.nan]), np.array([4.0, 0.0])).numerator.tolist()
+    [2.0, 0.0]
+    """
+    return Ratio(np.where(reference > 0, dice, 0.0) * reference, reference)
+
+
 def iou(overlap: Number, prediction: Number, reference: Number) -> Ratio:
     """Computes intersection over union, TP / (V_p + V_g - TP) (Jaccard), undefined for two empty masks.
 

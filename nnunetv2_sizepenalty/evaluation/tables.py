@@ -48,12 +48,12 @@ def pooled(cases: pd.DataFrame) -> dict[str, Estimate]:
     """What is summed over cases before it is divided; see `summary.CaseStratum`."""
     unit = unit_of(cases)
     v_g, v_p = (cases[unit.column(of)].to_numpy(float) for of in ("reference", "prediction"))
-    dice = np.where(v_g + v_p > 0, cases["dice"], 0.0)
+    dice = cases["dice"].to_numpy(float)
     free = v_g == 0
     found = cases["n_reference"] - cases["missed"]
     return {
-        "pooled_dice": ratio_estimate(dice * (v_g + v_p), v_g + v_p),
-        "volume_weighted_dice": ratio_estimate(dice * v_g, v_g),
+        "pooled_dice": ratio_estimate(*formulas.pooled_dice(dice, v_p, v_g)),
+        "volume_weighted_dice": ratio_estimate(*formulas.volume_weighted_dice(dice, v_g)),
         "lin_ccc": lin_ccc(v_g, v_p),
         "lesion_sensitivity": ratio_estimate(*formulas.sensitivity(found, cases["n_reference"])),
         "lesion_precision": ratio_estimate(*formulas.precision(cases["n_prediction"], cases["false_positives"])),

@@ -1,7 +1,9 @@
 """The grammar of -tr: every name has one spelling and one meaning."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -216,6 +218,14 @@ def test_tau_is_of_s_h_and_the_weight_of_small_lesions():
 )
 def test_another_order_is_answered_with_the_right_one(name, right):
     assert right_spelling(name) == right
+
+
+def test_every_name_of_0_1_0_means_what_it_meant():
+    """Every combination with every modifier beside which it had one, and with many: as 0.1.0's `parse` read them."""
+    names = json.loads(Path(__file__).with_name("names_0_1_0.json").read_text())
+    assert len(names) == 316
+    for name, values in names.items():
+        assert (parse(name).combination, dict(parse(name).values)) == (name.split("_")[0].removeprefix(PREFIX), values)
 
 
 @st.composite
