@@ -18,6 +18,7 @@ SUBCOMMANDS: dict[str, str] = {
     "tau": "the lesion volume that training patches hold, and the size scale of the size penalty that suits it",
     "audit": "what small lesions a data set and a plan will lose, and what is wrong with the files",
     "phantom": "synthetic stroke volumes with known lesions",
+    "finetune": "a trained model goes on with another loss, from its own weights",
     "threshold": "threshold and smallest lesion, chosen on the validation cases",
     "apply": "cut saved probabilities at an operating point",
     "bake": "a copy of a model that nnU-Net's own commands cut at the operating point",

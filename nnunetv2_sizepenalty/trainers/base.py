@@ -6,7 +6,7 @@ Its hooks, in the order in which nnU-Net calls them; each is overridden here onc
     initialize                      the seed, mL into voxels; then network, optimiser and
       _build_loss                     the loss that the name asks for; what is logged of it
     load_checkpoint                 with --c: other settings are refused, the place within the epoch is restored
-    on_train_start                  tau and the heads' bias from the data; then
+    on_train_start                  tau and the heads' bias from the data, or another model's weights; then
       get_dataloaders                 batches by seed, forced patches anywhere around their voxel; from
         get_training_transforms         small lesions kept at coarse scales, the lesions' cells behind the target
         get_validation_transforms
@@ -46,6 +46,7 @@ from nnunetv2_sizepenalty.nnunet_io.spacing import voxel_mm
 from nnunetv2_sizepenalty.sampling.shifted import place_forced_patches
 from nnunetv2_sizepenalty.trainers.attributes import attributes_set
 from nnunetv2_sizepenalty.trainers.cells import cells_for_the_loss_alone, layout_with_cells, with_cells
+from nnunetv2_sizepenalty.trainers.finetune import RATE_SHARE, start_from_source
 from nnunetv2_sizepenalty.trainers.job_signals import JobSignals
 from nnunetv2_sizepenalty.trainers.keep_small import keep_small
 from nnunetv2_sizepenalty.trainers.lesion_sampling import lesion_uniform
@@ -88,6 +89,7 @@ class SizePenaltyTrainer(nnUNetTrainer):
     forced_share: float | None = None
     learning_rate: float | None = None
     deterministic = False
+    finetune = False
     epochs: int | None = None
     seed: int | None = None
     prior_bias = False
@@ -109,13 +111,18 @@ class SizePenaltyTrainer(nnUNetTrainer):
         super().__init__(plans, configuration, fold, dataset_json, device)
         if self.epochs is not None:
             self.num_epochs = self.epochs
-        if self.learning_rate is not None:
-            self.initial_lr = self.learning_rate
+        self.initial_lr = self.first_rate(self.initial_lr)
         if self.forced_share is not None:
             # by its place in the batch, a patch of two is forced or not whatever the share
             self.oversample_foreground_percent, self.probabilistic_oversampling = self.forced_share, True
         self.progress = EpochProgress()
         self.job_signals = JobSignals(self.device)
+
+    def first_rate(self, of_recipe: float) -> float:
+        """Returns the initial learning rate: the name's, else a share of the recipe's when fine-tuning."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return of_recipe * RATE_SHARE if self.finetune else of_recipe
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -142,6 +149,8 @@ class SizePenaltyTrainer(nnUNetTrainer):
             settings["keep_small"] = True
         if self.deterministic:
             settings["deterministic"] = True
+        if self.finetune:
+            settings["finetune"] = True
         if self.forced_share is not None:
             settings["forced_share"] = self.forced_share
         settings |= loss_settings(self.parameters, self.batch_dice)
@@ -234,7 +243,10 @@ class SizePenaltyTrainer(nnUNetTrainer):
             self.initialize()
         if self.size_term.tau == AUTO:
             self._estimate_tau()
-        if self.prior_bias and self.current_epoch == 0 and self.progress.iteration == 0:
+        begins = self.current_epoch == 0 and self.progress.iteration == 0
+        if self.finetune and begins:
+            self.print_to_log_file(start_from_source(self.network, self.output_folder))
+        if self.prior_bias and begins:
             self._start_at_prior()
         super().on_train_start()
         self._last_save = monotonic()

@@ -457,6 +457,14 @@ MODIFIERS: tuple[Modifier, ...] = (
         slot=41,
     ),
     Modifier(
+        "finetune",
+        "finetune",
+        "finetune",
+        _yes,
+        "from the weights of another trainer's model, at a tenth of the learning rate; set by `finetune`",
+        slot=42,
+    ),
+    Modifier(
         "250epochs",
         _COUNT + "epochs",
         "epochs",

@@ -48,7 +48,7 @@ class ThesisTrainer(SizePenaltyTrainer):
 
     def __init__(self, plans, configuration, fold, dataset_json, device=torch.device("cuda")):  # noqa: B008 nnU-Net's signature
         super().__init__(plans, configuration, fold, dataset_json, device)
-        self.initial_lr = self.learning_rate or self.max_learning_rate
+        self.initial_lr = self.first_rate(self.max_learning_rate)
         self.weight_decay = self.adamw_weight_decay
         self.num_epochs = self.epochs or self.default_epochs
         self.enable_deep_supervision = False

@@ -61,8 +61,10 @@ def test_bad_input_is_one_line_on_stderr(capsys, monkeypatch):
 
 
 def test_a_name_outside_the_grammar_is_explained(capsys):
+    assert cli.main(["trainers", "nnUNetTrainerXDT"]) == 2
+    assert "nnUNetTrainerXDT is not a name of ours" in capsys.readouterr().err
     assert cli.main(["trainers", "nnUNetTrainerSDT"]) == 2
-    assert "nnUNetTrainerSDT is not a name of ours" in capsys.readouterr().err
+    assert "nnUNetTrainerSDT is spelt nnUNetTrainerDTS" in capsys.readouterr().err
 
 
 def test_a_name_is_explained(capsys):
