@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from nnunetv2_sizepenalty.ablation.presets import PRESETS
+
 MATRIX_OPTIONS = (
     "datasets", "configuration", "plans", "trainers", "folds", "seeds", "device", "step_size",
 )  # fmt: skip
@@ -14,7 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-d", dest="datasets", metavar="ID", nargs="+", help="datasets, by id or name")
     parser.add_argument("-c", dest="configuration", metavar="CONFIG", help="configuration, 3d_fullres without it")
     parser.add_argument("-p", dest="plans", metavar="PLANS", nargs="+", help="plans, nnUNetPlans without it")
-    parser.add_argument("--trainers", metavar="TRAINER", nargs="+", help="any that nnU-Net finds, the baseline first")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--trainers", metavar="TRAINER", nargs="+", help="any that nnU-Net finds, the baseline first")
+    which.add_argument("--preset", choices=PRESETS, help="trainers that are worth a try together, nnU-Net's first")
     parser.add_argument("--folds", metavar="FOLD", nargs="+", type=int, help="0 1 2 3 4 without it")
     parser.add_argument("--seeds", metavar="SEED", nargs="+", type=int, help="repeats, by their seeds")
     parser.add_argument("--step-size", metavar="S", type=float, help="of all predictions, 0.5 without it")
@@ -50,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
 
     _check_options(args)
     given = {name: getattr(args, name) for name in MATRIX_OPTIONS if getattr(args, name) is not None}
+    if args.preset is not None:
+        given["trainers"] = list(PRESETS[args.preset])
     if args.file is None:
         matrix = make_matrix(given, "options")
     elif others := [name for name in given if name != "device"]:

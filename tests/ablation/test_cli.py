@@ -2,7 +2,10 @@
 
 import pytest
 
+from nnunetv2_sizepenalty.ablation.matrix import make_matrix
+from nnunetv2_sizepenalty.ablation.presets import PRESETS
 from nnunetv2_sizepenalty.cli.main import main
+from nnunetv2_sizepenalty.trainers.names import parse
 
 OPTIONS = {
     "slurm without a limit": (["--executor", "slurm"], "--time MINUTES"),
@@ -40,3 +43,18 @@ def test_nnunets_folders_are_needed(tmp_path, capsys, monkeypatch):
     assert main(["ablate", "-d", "42", "--trainers", "nnUNetTrainer", "-o", str(tmp_path / "out")]) == 2
     assert "nnUNet_raw is not set" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_preset_is_names_of_trainers_in_place_of_trainers(tmp_path, capsys):
+    for names in PRESETS.values():
+        assert names[0] == "nnUNetTrainer"
+        assert all(parse(name) is not None for name in names[1:])
+    matrix = make_matrix({"datasets": ["42"], "trainers": list(PRESETS["small-lesions"])}, "options")
+    assert [row.trainer for row in matrix.trainers] == list(PRESETS["small-lesions"])
+    path = tmp_path / "m.yaml"
+    path.write_text("datasets: 42\ntrainers: nnUNetTrainer\n")
+    assert main(["ablate", str(path), "--preset", "small-lesions"]) == 2
+    assert "m.yaml holds the matrix; write trainers there" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["ablate", "-d", "42", "--trainers", "nnUNetTrainer", "--preset", "small-lesions"])
+    assert "not allowed with argument --trainers" in capsys.readouterr().err
