@@ -151,7 +151,7 @@ def size_table(means: pd.DataFrame, unit: SizeUnit = ML) -> Table:
     metrics = list(means["metric"].unique())
     rows = []
     for stratum, of_size in means[means["stratum"] != "all"].groupby("stratum", sort=False):
-        rows.append((Cell(f"{size_name(stratum)}, {of_size['cases'].iloc[0]} cases"),))
+        rows.append((Cell(f"{size_name(stratum)}, {plural(int(of_size['cases'].iloc[0]), 'case')}"),))
         for model, group in of_size.groupby("model", sort=False):
             rows.append((Cell(model), *(_mean_cell(row) for row in group.itertuples())))
     columns = (Cell("model"), *(heading(ENDPOINTS[metric]) for metric in metrics))
@@ -175,7 +175,7 @@ def lesion_size_table(sizes: pd.DataFrame, unit: SizeUnit = ML) -> Table:
     compared = sizes[sizes["model"] != sizes["baseline"]]
     rows: list[tuple[Cell, ...]] = []
     for stratum, of_size in sizes.groupby("stratum", sort=False):
-        rows.append((Cell(f"{size_name(stratum)}, {of_size['lesions'].iloc[0]:g} lesions"),))
+        rows.append((Cell(f"{size_name(stratum)}, {plural(int(of_size['lesions'].iloc[0]), 'lesion')}"),))
         for row in of_size.itertuples():
             cells = [Cell(row.model), Cell(row.verdict), Cell(f"{row.missed:.4g}"), Cell(number(row.detection_rate))]
             if row.model == row.baseline:
