@@ -50,7 +50,15 @@ def test_each_modifier_is_in_a_name():
     assert {modifier.attribute for modifier in MODIFIERS} - named == {"augmentation", "finetune"}
 
 
-@pytest.mark.parametrize("trainer", NAMES, ids=["thesis 1", "thesis 2", "thesis 3", "nnUNet 1", "nnUNet 2"])
+# the others take minutes each: .ci/full
+BRIEF = ("thesis 1", "thesis 3", "nnUNet 1")
+CASES = [
+    pytest.param(trainer, id=name, marks=[] if name in BRIEF else pytest.mark.full)
+    for name, trainer in zip(("thesis 1", "thesis 2", "thesis 3", "nnUNet 1", "nnUNet 2"), NAMES, strict=True)
+]
+
+
+@pytest.mark.parametrize("trainer", CASES)
 def test_stopped_and_continued_it_ends_as_the_run_that_was_not(tiny_dataset, trainer, tmp_path):
     tiny, fold = tiny_dataset, tiny_dataset.results(trainer) / "fold_0"
     train_to_the_end(tiny, trainer)
