@@ -51,7 +51,7 @@ def test_each_modifier_is_in_a_name():
 
 
 # the others take minutes each: .ci/full
-BRIEF = ("thesis 1", "thesis 3", "nnUNet 1")
+BRIEF = ("thesis 1", "thesis 3")
 CASES = [
     pytest.param(trainer, id=name, marks=[] if name in BRIEF else pytest.mark.full)
     for name, trainer in zip(("thesis 1", "thesis 2", "thesis 3", "nnUNet 1", "nnUNet 2"), NAMES, strict=True)
