@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from nnunetv2_sizepenalty.nnunet_io.file_names import FINAL
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
@@ -16,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-tr", metavar="TRAINER", required=True, help="such as nnUNetTrainerDK_nnUNet_sizeweight4_50epochs"
     )
     parser.add_argument("-f", dest="folds", metavar="FOLD", nargs="+", help="default: all folds that were trained")
-    parser.add_argument("-chk", metavar="FILE", default="checkpoint_final.pth", help="of each fold, to start from")
+    parser.add_argument("-chk", metavar="FILE", default=FINAL, help="of each fold, to start from")
     parser.add_argument("-device", choices=("cuda", "cpu", "mps"), default="cuda", help="as for nnUNetv2_train")
 
 

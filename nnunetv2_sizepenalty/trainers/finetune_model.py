@@ -11,7 +11,7 @@ from typing import Any
 from nnunetv2_sizepenalty.atomic import atomic_file
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
-from nnunetv2_sizepenalty.nnunet_io.file_names import DATASET_JSON
+from nnunetv2_sizepenalty.nnunet_io.file_names import DATASET_JSON, PLANS_JSON
 from nnunetv2_sizepenalty.nnunet_io.fold_folder import (
     finished,
     fold_name,
@@ -101,7 +101,7 @@ def check(tuning: FineTuning, folds: Sequence[str]) -> None:
     for key in _SAME:
         if ours.configuration.get(key) != theirs.configuration.get(key):
             raise UserError(
-                f"{plans_file}: {configuration} has another {key} than {model.path / 'plans.json'}; fine-tune with the "
+                f"{plans_file}: {configuration} has another {key} than {model.path / PLANS_JSON}; fine-tune with the "
                 "plan that the model was trained with"
             )
     weights = load_checkpoint(tuning.source(folds[0]), mmap=True)["network_weights"]
