@@ -13,8 +13,10 @@ from nnunetv2_sizepenalty.report.scans import Channel, Scan, nifti_base64
 from nnunetv2_sizepenalty.report.slices import picture_url
 from nnunetv2_sizepenalty.report.sources import Sources
 
-# Characters of volumes in a page. Scripts and the rows of a thousand cases take 5.4 MB: the page stays below 10 MB.
-BUDGET = 4_000_000
+# Characters: a page stays below 10 MB. Its scripts, and what a character of cases.csv and lesions.csv takes in it.
+PAGE, SCRIPTS, ROWS = 9_700_000, 3_400_000, 1.75
+# of volumes at most, and at least
+MOST, LEAST = 5_500_000, 500_000
 # Masks alone: NiiVue draws overlays on something only, plain grey.
 BLANK = 28
 
@@ -46,8 +48,14 @@ class Embedded:
         return {"at": voxels[lesion - 1].tolist(), "wide_mm": round(float(widths[lesion - 1]), 2)}
 
 
+def volume_budget(tables: Iterable[pd.DataFrame]) -> int:
+    """Returns how many characters of volumes fit into a page beside the rows of these tables."""
+    rows = sum(len(table.to_csv(index=False)) for table in tables)
+    return min(MOST, max(LEAST, int(PAGE - SCRIPTS - ROWS * rows)))
+
+
 def embed_scans(
-    sources: Sources, chosen: Mapping[str, str], order: Iterable[str], always: int, budget: int = BUDGET
+    sources: Sources, chosen: Mapping[str, str], order: Iterable[str], always: int, budget: int = MOST
 ) -> Embedded:
     """Reads the chosen cases and keeps what fits: masks and first channel of each, then the other channels.
 

@@ -18,7 +18,7 @@ from nnunetv2_sizepenalty.pages.numbers import plural
 from nnunetv2_sizepenalty.pages.offline import render
 from nnunetv2_sizepenalty.report import tables
 from nnunetv2_sizepenalty.report.choice import NAMED, by_importance, choose_cases
-from nnunetv2_sizepenalty.report.embed import Embedded, embed_scans
+from nnunetv2_sizepenalty.report.embed import Embedded, embed_scans, volume_budget
 from nnunetv2_sizepenalty.report.froc_section import check_froc
 from nnunetv2_sizepenalty.report.label import make_label
 from nnunetv2_sizepenalty.report.niivue import niivue_bundle
@@ -118,7 +118,8 @@ def make_page(
         check_froc(froc, evaluation.summary)
     unit = evaluation.summary.unit
     named = sum(reason == NAMED for reason in chosen.values())
-    embedded = embed_scans(sources, chosen, by_importance(chosen), named)
+    budget = volume_budget((evaluation.cases, evaluation.lesions))
+    embedded = embed_scans(sources, chosen, by_importance(chosen), named, budget)
     labels = [make_label(evaluation, name, embedded, froc) for name in evaluation.summary.labels]
     html = render(
         "report.html.j2",

@@ -9,6 +9,7 @@ from made_evaluations import empty_label, make_summary
 from nnunetv2_sizepenalty.evaluation import Evaluation
 from nnunetv2_sizepenalty.evaluation.share_check import Oversized, ShareSummary
 from nnunetv2_sizepenalty.report.choice import BEST, MEDIAN, MISSED, NAMED, OVERSIZED, WORST, choose_cases
+from nnunetv2_sizepenalty.report.embed import LEAST, MOST, PAGE, ROWS, SCRIPTS, volume_budget
 
 
 def evaluation(dice: dict[str, float], missed: dict[str, float], times: dict[str, float] | None = None) -> Evaluation:
@@ -48,3 +49,10 @@ def test_undefined_dice_is_neither_worst_nor_best():
 
 def test_all_undefined_still_shows_something():
     assert list(choose_cases(evaluation({"a": np.nan, "b": np.nan}, {}))) == ["a", "b"]
+
+
+def test_volumes_leave_room_for_the_rows():
+    few, many = (pd.DataFrame({"x": ["0123456789"] * n}) for n in (10, 200_000))
+    assert volume_budget([few]) == MOST
+    assert LEAST < volume_budget([many]) == int(PAGE - SCRIPTS - ROWS * (2 + 11 * 200_000)) < MOST
+    assert volume_budget([many, many]) == LEAST
