@@ -135,8 +135,8 @@ def check_padding(workspace: Workspace, monkeypatch, dataset: str, n_slices: int
         probability = 1.5 * 64 / padded.numel() / data[0, 0].numel()
         logits = torch.zeros(1, 2, *data.shape[1:])
         logits[:, 1] = math.log(probability / (1 - probability))
-        # H alone looks at lesions only
-        for code in [code for code in COMMON_COMBINATIONS if code != "H"]:
+        # those that 0.1.0 had, and one by lesion (H looks at lesions alone)
+        for code in (*COMMON_COMBINATIONS[:19], "DCL"):
             given = logits.clone().requires_grad_()
             build_loss(code, regions=False)(given, target[None]).backward()
             gradient = given.grad[0, 1, padded]
