@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from nnunetv2_sizepenalty.losses.cells import lesion_volumes
-from nnunetv2_sizepenalty.losses.distributed import global_sums
 from nnunetv2_sizepenalty.losses.formulas import VoxelTerm
 from nnunetv2_sizepenalty.losses.lesion_view import LesionView, size_weights
 from nnunetv2_sizepenalty.losses.parameters import DEFAULT, Parameters
@@ -124,7 +123,7 @@ class CompoundLoss(nn.Module):
                 entropies = batch.cross_entropies()
                 terms[letter] = formula(entropies if weight is None else entropies * weight.view_as(entropies))
             elif takes[letter] == "lesions":
-                terms[letter] = self._mean_over_pairs(*formula(view)).to(volumes.predicted.dtype)
+                terms[letter] = mean_over_lesions(*formula(view), self.ddp)[0].to(volumes.predicted.dtype)
             else:
                 seen = (volumes.predicted, volumes.reference)
                 if self.size_term.per_lesion:
@@ -141,12 +140,6 @@ class CompoundLoss(nn.Module):
     @property
     def _differentiates_apart(self) -> bool:
         return self.size_term.per_lesion or self.size_term.weighting == "balanced"
-
-    def _mean_over_pairs(self, values: Tensor, present: Tensor) -> Tensor:
-        """Mean of the pairs that have a value, of all processes' under DDP; 0 without any."""
-        total, count = torch.where(present, values, 0).sum(), present.sum(dtype=values.dtype)
-        total, count = global_sums(total, count, ddp=self.ddp)
-        return total / count.clamp(min=1)
 
     def _weigh_size(
         self, penalty: Tensor, lesions: Tensor, weighted: dict[str, Tensor], logits: Tensor

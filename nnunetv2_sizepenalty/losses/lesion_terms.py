@@ -54,7 +54,7 @@ def soft_hit(view: LesionView) -> tuple[Tensor, Tensor]:
     """
     present = view.volumes > 0
     # the largest z of all lesions is taken out: a lesion far below it is missed by as much as its own sum says
-    where, lesion = view._lesion_voxels
+    where, lesion = view.lesion_voxels
     z = view.margin.reshape(-1)[where].double()
     highest = z.detach().new_full((present.shape[0] * present.shape[1] * (view.count + 1),), -torch.inf)
     highest = highest.scatter_reduce(0, lesion, z.detach(), "amax")

@@ -54,7 +54,7 @@ class LesionView:
         return max(1, int(self._cells.amax()))
 
     @cached_property
-    def _lesion_voxels(self) -> tuple[Tensor, Tensor]:
+    def lesion_voxels(self) -> tuple[Tensor, Tensor]:
         """Where the voxels of lesions are, flat, and the place of their lesion among B C (n + 1)."""
         where = self.truth.flatten().nonzero()[:, 0]
         pair = where // self.truth[0, 0].numel()
@@ -62,7 +62,7 @@ class LesionView:
 
     def over_lesions(self, values: Tensor) -> Tensor:
         """Sums `values` (B, C, *spatial) over the voxels of each lesion: (B, C, n), float64."""
-        where, lesion = self._lesion_voxels
+        where, lesion = self.lesion_voxels
         taken = values.reshape(-1)[where].double()
         pairs = self.truth.shape[:2]
         sums = taken.new_zeros(pairs.numel() * (self.count + 1)).scatter_add(0, lesion, taken)
@@ -141,7 +141,7 @@ def size_weights(view: LesionView, strength: float) -> Tensor:
     Returns:
         With regions (B, C, *spatial), else (B, 1, *spatial), by the lesion of the voxel's true class.
     """
-    where, lesion = view._lesion_voxels
+    where, lesion = view.lesion_voxels
     weight = 1 + strength * torch.exp(-view.volumes / view.tau)
     of_lesion = pad(weight, (1, 0), value=1.0).flatten().float()
     weights = torch.ones(view.truth.numel(), device=where.device)

@@ -64,7 +64,7 @@ def is_saturated(term: SizeTerm, predicted: Tensor, reference: Tensor, voxel_rat
 
 
 def mean_over_lesions(penalty: Tensor, reference: Tensor, ddp: bool = False) -> tuple[Tensor, Tensor]:
-    """Returns the mean over the pairs with V_g > 0, of all processes with `ddp`, and their number.
+    """Returns the mean over the pairs with V_g > 0 (or true), of all processes with `ddp`, and their number.
 
     The mean is 0 with a zero gradient where there are none.
     """

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from nnunetv2_sizepenalty.errors import UserError
 from nnunetv2_sizepenalty.nnunet_io.checkpoints import load_checkpoint
 from nnunetv2_sizepenalty.nnunet_io.json_file import read_json
+from nnunetv2_sizepenalty.trainers.network import unwrapped
 
 SOURCE = "finetuned_from.json"
 # of the initial learning rate, unless `_lr` says otherwise: the weights are good already
@@ -31,8 +31,7 @@ def start_from_source(network: nn.Module, fold_folder: str | Path) -> str:
     try:
         source = Path(read_json(Path(fold_folder) / SOURCE)["checkpoint"])
         weights = load_checkpoint(source)["network_weights"]
-        network = network.module if isinstance(network, DistributedDataParallel) else network
-        network = getattr(network, "_orig_mod", network)
+        network = unwrapped(network)
         refuse_other_network(source, weights, network.state_dict())
     except UserError as error:
         print(f"{error}; a name with _finetune is trained by `nnUNetv2_sizepenalty finetune`", file=sys.stderr)

@@ -3,6 +3,7 @@
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from nnunetv2_sizepenalty.architectures import AttentionASPPUNet, planned_dilations
 
@@ -34,3 +35,9 @@ def build_attention_aspp_unet(
         allow_init=True,
         deep_supervision=enable_deep_supervision,
     )
+
+
+def unwrapped(network: nn.Module) -> nn.Module:
+    """Returns the network without what DDP and torch.compile put around it."""
+    network = network.module if isinstance(network, DistributedDataParallel) else network
+    return getattr(network, "_orig_mod", network)

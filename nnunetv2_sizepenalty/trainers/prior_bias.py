@@ -7,9 +7,9 @@ import torch
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetBaseDataset
 from nnunetv2.utilities.label_handling.label_handling import LabelManager
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from nnunetv2_sizepenalty.sampling.patch_volumes import PatchKind, draw_patch_volumes, foreground_prior
+from nnunetv2_sizepenalty.trainers.network import unwrapped
 from nnunetv2_sizepenalty.trainers.processes import from_first_process
 
 # of a class that the patches that were drawn happen not to hold
@@ -64,6 +64,5 @@ def start_at_prior(
         batch_size: of all processes together.
     """
     prior = from_first_process(lambda: foreground_prior(draw_patch_volumes(dataset, kinds, label_manager, batch_size)))
-    network = network.module if isinstance(network, DistributedDataParallel) else network
-    set_head_bias(getattr(network, "_orig_mod", network), prior_log_odds(prior, label_manager.has_regions))
+    set_head_bias(unwrapped(network), prior_log_odds(prior, label_manager.has_regions))
     return prior

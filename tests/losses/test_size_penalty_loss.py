@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from loss_restatement import assert_same_value_and_gradient
 
 from nnunetv2_sizepenalty.losses import SizePenaltyLoss, build_loss
 
@@ -25,10 +26,7 @@ def test_equals_the_thesis_formula(spatial, channels, tau, smooth, cap):
     mask[1] = False
     leaf, precise = logits.clone().requires_grad_(), logits.double().requires_grad_()
     own, expected = SizePenaltyLoss(tau, smooth, cap)(leaf, mask), restated(precise, mask, tau, smooth, cap)
-    torch.testing.assert_close(own.double(), expected, rtol=1e-5, atol=1e-7)
-    own.backward()
-    expected.backward()
-    torch.testing.assert_close(leaf.grad.double(), precise.grad, rtol=1e-4, atol=1e-12)
+    assert_same_value_and_gradient(own, expected, leaf, precise, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64, torch.float32, torch.float16], ids=str)

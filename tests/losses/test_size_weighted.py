@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from loss_restatement import assert_same_value_and_gradient
 from scipy.ndimage import generate_binary_structure, label
 
 from nnunetv2_sizepenalty.losses import SizeWeightedCrossEntropy
@@ -49,10 +50,7 @@ def test_equals_the_formula(spatial, channels, labels, strength, tau):
     logits, target = draw(spatial, channels, labels)
     leaf, precise = logits.clone().requires_grad_(), logits.double().requires_grad_()
     own, expected = SizeWeightedCrossEntropy(strength, tau)(leaf, target), restated(precise, target, strength, tau)
-    torch.testing.assert_close(own.double(), expected, rtol=1e-5, atol=1e-7)
-    own.backward()
-    expected.backward()
-    torch.testing.assert_close(leaf.grad.double(), precise.grad, rtol=1e-4, atol=1e-10)
+    assert_same_value_and_gradient(own, expected, leaf, precise, atol=1e-10)
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64, torch.float32, torch.float16], ids=str)

@@ -204,6 +204,14 @@ def _valid_foreground(target: Tensor, heads: int, regions: bool, ignore_label: i
     return foreground if ignore_label is None else foreground & (target[:, -1:] == 0)
 
 
+def assert_same_value_and_gradient(own: Tensor, expected: Tensor, leaf: Tensor, precise: Tensor, atol: float) -> None:
+    """A loss of float32 logits `leaf` and its restatement of the same in float64, `atol` for the gradient."""
+    torch.testing.assert_close(own.double(), expected, rtol=1e-5, atol=1e-7)
+    own.backward()
+    expected.backward()
+    torch.testing.assert_close(leaf.grad.double(), precise.grad, rtol=1e-4, atol=atol)
+
+
 def unit_in_last_place(values: Tensor, dtype: torch.dtype) -> Tensor:
     """The step from each value to the next in `dtype`."""
     info = torch.finfo(dtype)

@@ -24,6 +24,11 @@ def as_rows(tensor: Tensor) -> Tensor:
     return tensor.reshape(-1, tensor.shape[-1])
 
 
+def weights_as_rows(weight: Tensor | None) -> Tensor | None:
+    """Weights of voxels as rows; None for None."""
+    return None if weight is None else as_rows(weight)
+
+
 def tiles(rows: Tensor, dim: int = 0) -> Iterator[slice]:
     """Slices of consecutive rows along `dim`, each of a size that suits the device."""
     at_once = TILE_VOXELS * torch.get_num_threads() if rows.device.type == "cpu" else ACCELERATOR_TILE_VOXELS

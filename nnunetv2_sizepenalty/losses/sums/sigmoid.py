@@ -60,7 +60,7 @@ class SigmoidSums(torch.autograd.Function):
             V_p, TP and V_g of shape (B, C), and of each of `terms` the sum over all voxels and channels, shape (terms,)
             (None without terms).
         """
-        sums, ctx.saved = _sum_rows(*_rows(logits, reference, ignored, margin), terms, _row_weights(weight))
+        sums, ctx.saved = _sum_rows(*_rows(logits, reference, ignored, margin), terms, rows.weights_as_rows(weight))
         ctx.save_for_backward(logits, reference, ignored, weight)
         ctx.margin, ctx.terms = margin, terms
         channels = 1 if margin else logits.shape[1]
@@ -76,7 +76,9 @@ class SigmoidSums(torch.autograd.Function):
         # the first backward turns what was saved into the gradient; a second one (retain_graph) sums anew
         saved, ctx.saved = ctx.saved, None
         if saved is None:
-            _, saved = _sum_rows(*_rows(logits, reference, ignored, ctx.margin), ctx.terms, _row_weights(weight))
+            _, saved = _sum_rows(
+                *_rows(logits, reference, ignored, ctx.margin), ctx.terms, rows.weights_as_rows(weight)
+            )
         rows_of_pair = (logits.numel() >> ctx.margin) // logits.shape[-1] // predicted.numel()
         of_row = torch.stack([predicted, overlap]).reshape(2, -1, 1).expand(-1, -1, rows_of_pair).reshape(2, -1, 1)
         # in place where memory is at stake, since on an accelerator these are all rows
@@ -102,10 +104,6 @@ def _rows(logits: Tensor, reference: Tensor, ignored: Tensor | None, margin: boo
         logits = logits.masked_fill(ignored, rows.IGNORED_LOGIT)
         reference = (reference > 0) & ~ignored
     return rows.as_rows(logits), rows.as_rows(reference)
-
-
-def _row_weights(weight: Tensor | None) -> Tensor | None:
-    return None if weight is None else rows.as_rows(weight)
 
 
 def _sum_rows(x: Tensor, y: Tensor, terms: tuple[VoxelTerm, ...], weight: Tensor | None) -> tuple[Tensor, _ForGradient]:

@@ -61,7 +61,7 @@ class SoftmaxSums(torch.autograd.Function):
             V_p, TP and V_g of shape (B, K - 1), and of each of `terms` the sum over all voxels, shape (terms,) (None
             without terms).
         """
-        sums, ctx.saved = _sum_rows(*_rows(logits, labels, ignored), terms, _row_weights(weight))
+        sums, ctx.saved = _sum_rows(*_rows(logits, labels, ignored), terms, rows.weights_as_rows(weight))
         ctx.save_for_backward(logits, labels, ignored, weight)
         ctx.terms = terms
         volumes = 3 * (logits.shape[1] - 1)
@@ -78,7 +78,7 @@ class SoftmaxSums(torch.autograd.Function):
         # the first backward turns what was saved into the gradient; a second one (retain_graph) sums anew
         saved, ctx.saved = ctx.saved, None
         if saved is None:
-            _, saved = _sum_rows(*_rows(logits, labels, ignored), ctx.terms, _row_weights(weight))
+            _, saved = _sum_rows(*_rows(logits, labels, ignored), ctx.terms, rows.weights_as_rows(weight))
         batch, classes, width = len(logits), logits.shape[1], logits.shape[-1]
         height = logits.numel() // (batch * classes * width)
         # what a unit of p_k is worth, by V_p and by TP; background is worth nothing
@@ -109,10 +109,6 @@ def _rows(logits: Tensor, labels: Tensor, ignored: Tensor | None) -> tuple[Tenso
         x[:, 0].masked_fill_(ignored, 0)
         labels = labels.masked_fill(ignored, 0)
     return x, labels
-
-
-def _row_weights(weight: Tensor | None) -> Tensor | None:
-    return None if weight is None else rows.as_rows(weight)
 
 
 def _weighted_sum(slopes: Sequence[Tensor], worths: Tensor | None) -> Tensor | None:
